@@ -1,0 +1,133 @@
+"""What every connector offers, and its errors, grouped by what the caller should do about them."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Literal, Protocol
+
+import msgspec
+
+from schemas.work import Gap, Milestone, Quarantined, WorkItem
+
+
+class ConnectorError(Exception):
+    """A tracker could not be read; ``source`` and ``container`` say where."""
+
+    def __init__(self, message: str, *, source: str = "", container: str = "") -> None:
+        self.source = source
+        self.container = container
+        where = " ".join(part for part in (source, container) if part)
+        super().__init__(f"{where}: {message}" if where else message)
+
+
+class Retriable(ConnectorError):
+    """Nothing is lost: the same request may succeed later (connection, 5xx, truncated answer)."""
+
+
+class Unreachable(Retriable):
+    """The tracker did not answer, or answered what no tracker answers, as often as we may ask. Exit code 5."""
+
+
+class RateLimited(Retriable):
+    """The tracker asks us to wait until ``until``; nothing may be sent for ``reason`` before then."""
+
+    def __init__(self, until: datetime, reason: str, *, source: str = "") -> None:
+        self.until = until
+        self.reason = reason
+        super().__init__(f"the tracker asks us to wait until {until:%Y-%m-%d %H:%M:%S} UTC ({reason})", source=source)
+
+
+class Skippable(ConnectorError):
+    """One container or item cannot be read; the rest goes on. ``gap`` is what to report."""
+
+    def __init__(self, gap: Gap) -> None:
+        self.gap = gap
+        super().__init__(gap.detail or gap.reason, source=gap.source, container=gap.container)
+
+
+class Fatal(ConnectorError):
+    """Nothing more can be read until a person changes something."""
+
+
+class AuthenticationFailed(Fatal):
+    """The tracker refuses the credential, or a login page stands in its place. Exit code 4."""
+
+
+class Container(msgspec.Struct, frozen=True, kw_only=True):
+    """A Jira project or a GitHub repository that is to be read."""
+
+    id: str  #: immutable
+    key: str  #: project key or ``owner/name``; may change
+    title: str = ""
+    state: Literal["live", "archived", "trashed"] = "live"
+
+
+class Discovery(msgspec.Struct, frozen=True, kw_only=True):
+    """What a source offers us: containers to read, and gaps for those that cannot be."""
+
+    containers: tuple[Container, ...]
+    gaps: tuple[Gap, ...] = ()
+    flavour: str = ""  #: ``jira-cloud``, ``jira-dc``, ``github.com``, ``ghes``
+    version: str = ""
+    server_time: datetime | None = None
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """One durable step of a read: apply it and store ``checkpoint`` in the same transaction.
+
+    ``checkpoint`` is opaque JSON of the connector's own; handing the last stored one back resumes after this
+    page. ``complete`` marks the last page of a *proven* complete pass over the container; a pass that ends
+    without it has failed and must be resumed. ``total`` is an estimate for the progress bar.
+    """
+
+    container: str
+    items: tuple[WorkItem, ...] = ()
+    milestones: tuple[Milestone, ...] = ()
+    quarantined: tuple[Quarantined, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    checkpoint: msgspec.Raw = msgspec.Raw(b"{}")
+    complete: bool = False
+    total: int | None = None
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of ``courseline check``: what was looked at, whether it is well, and how to mend it."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+    fix: str = ""
+    exit_code: Literal[0, 1, 4, 5] = 0  #: what it means for the command when not ok
+
+
+class Connector(Protocol):
+    """A tracker, read completely. Every call may raise Retriable, Skippable or Fatal; nothing else.
+
+    Requests run in worker threads, one client each, so the event loop never blocks; waits the tracker asks for
+    are obeyed exactly by a shared `Pacer`, whose clock and sleep are handed in.
+    """
+
+    source: str
+
+    async def discover(self) -> Discovery:
+        """The containers that the configuration names (all visible ones where it names none), with gaps."""
+        ...
+
+    def read(self, container: Container, checkpoint: bytes | None) -> AsyncIterator[Page]:
+        """Everything that may have changed since ``checkpoint``: a backfill without one (or with an unfinished
+        one, continued), an incremental poll after a complete one. Applying a page twice is harmless."""
+        ...
+
+    async def fetch(self, container: Container, external_ids: list[str]) -> Page:
+        """These items as they are now, whole; ids that are gone are simply absent from the page."""
+        ...
+
+    async def check(self) -> list[Check]:
+        """Credential, scopes, visible containers, clock skew, rate limit left; each failure with its fix."""
+        ...
+
+    @property
+    def requests(self) -> int:
+        """HTTP requests sent so far, retries included."""
+        ...
+
+    async def close(self) -> None: ...

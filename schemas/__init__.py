@@ -1,0 +1,1 @@
+"""The ground every room stands on: typed models, no I/O."""

@@ -1,0 +1,1 @@
+"""Courseline's service: one room a stage, in the order data flows."""
