@@ -9,9 +9,7 @@ Kind = Literal["issue", "pull_request"]
 MilestoneKind = Literal["version", "milestone", "sprint", "iteration"]
 StatusCategory = Literal["todo", "in_progress", "done", "unknown"]
 Resolution = Literal["delivered", "not_delivered", "duplicate", "unknown"]
-Availability = Literal[
-    "present", "suspect", "deleted", "archived", "trashed", "moved", "access_lost", "unobserved"
-]
+Availability = Literal["present", "suspect", "deleted", "archived", "trashed", "moved", "access_lost", "unobserved"]
 RemovalReason = Literal["deleted", "moved", "archived", "access_lost"]
 TransitionField = Literal[
     "status",

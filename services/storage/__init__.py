@@ -1,0 +1,1 @@
+"""Where state lives: tables, connections, migrations. SQLite by default, PostgreSQL by URL."""

@@ -1,0 +1,145 @@
+"""Connections: one writer's transaction at a time on SQLite, many on PostgreSQL, and readers beside them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import URL, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from services.storage.unit_of_work import UnitOfWork, append
+
+_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
+
+
+class InvalidDatabaseURL(ValueError):
+    """The URL is none of ours; the message says what is."""
+
+
+class Wake:
+    """Tells waiting readers that the log grew. Take a ticket, read, then wait with it: nothing is missed."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def ticket(self) -> asyncio.Event:
+        return self._event
+
+    def notify(self) -> None:
+        woken, self._event = self._event, asyncio.Event()
+        woken.set()
+
+
+async def woken(ticket: asyncio.Event, timeout: float) -> None:
+    """Return when the log grew since the ticket was taken, or after `timeout` seconds."""
+    try:
+        async with asyncio.timeout(timeout):
+            await ticket.wait()
+    except TimeoutError:
+        return
+
+
+def driver_url(url: str) -> URL:
+    """The URL with the driver we use. Raises InvalidDatabaseURL."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise InvalidDatabaseURL(
+            "not a database URL; expected sqlite:///FILE or postgresql://USER@HOST/NAME"
+        ) from error
+    driver = _DRIVERS.get(parsed.drivername.split("+")[0])
+    if driver is None:
+        raise InvalidDatabaseURL(
+            f"{parsed.drivername!r} is not supported; use sqlite:///FILE or postgresql://USER@HOST/NAME"
+        )
+    return parsed.set(drivername=driver)
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the database itself is away or busy, so that waiting is the answer."""
+    if isinstance(error, PoolTimeout | InterfaceError | ConnectionError | TimeoutError):
+        return True
+    if isinstance(error, DBAPIError):
+        text = str(error.orig).lower()
+        return (
+            error.connection_invalidated
+            or "database is locked" in text
+            or "disk i/o error" in text
+            or "unable to open database" in text
+            or (
+                type(error.orig).__name__ in {"OperationalError", "CannotConnectNowError", "AdminShutdownError"}
+                and "no such" not in text
+            )
+            or "deadlock" in text
+            or "serialize access" in text
+            or ("connection" in text and "closed" in text)
+        )
+    return isinstance(error, OSError)
+
+
+class Database:
+    """One database, opened for as long as the `open` context lasts."""
+
+    def __init__(self, url: str, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.url = driver_url(url)
+        self.now = now
+        self.appended = Wake()
+        self.is_sqlite = self.url.drivername.startswith("sqlite")
+        if self.is_sqlite:
+            self._writer = _sqlite_engine(self.url, "BEGIN IMMEDIATE", pool_size=1)
+            self._reader = _sqlite_engine(self.url, "BEGIN", pool_size=6)
+        else:
+            self._writer = create_async_engine(self.url, pool_size=12, max_overflow=4, pool_pre_ping=True)
+            self._reader = self._writer
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[UnitOfWork]:
+        """One transaction: what is emitted in it lands in the log with it, or not at all."""
+        async with self._writer.begin() as connection:
+            uow = UnitOfWork(connection, self.now())
+            yield uow
+            grew = await append(connection, uow.pending)
+        if grew:
+            self.appended.notify()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection that sees one consistent state and writes nothing."""
+        async with self._reader.connect() as connection:
+            if not self.is_sqlite:
+                await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            yield connection
+            await connection.rollback()
+
+    @asynccontextmanager
+    async def administer(self) -> AsyncIterator[AsyncConnection]:
+        """A writing connection outside the log: migrations, backups."""
+        async with self._writer.begin() as connection:
+            yield connection
+
+    async def close(self) -> None:
+        await self._writer.dispose()
+        await self._reader.dispose()
+
+
+def _sqlite_engine(url: URL, begin: str, *, pool_size: int) -> AsyncEngine:
+    # The driver's own transactions start too late and end at a savepoint, so we begin them ourselves.
+    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=600)
+
+    def on_connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=60000", "cache_size=-65536"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    def on_begin(connection: Any) -> None:
+        connection.exec_driver_sql(begin)
+
+    event.listen(engine.sync_engine, "connect", on_connect)
+    event.listen(engine.sync_engine, "begin", on_begin)
+    return engine
