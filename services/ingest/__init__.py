@@ -1,0 +1,1 @@
+"""Ingest: what connectors notice becomes stored state and events, in one transaction."""

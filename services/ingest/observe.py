@@ -1,0 +1,113 @@
+"""Pure: what a tracker's answer changes about what we know of an item."""
+
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from schemas.work import Milestone, Transition, TransitionField, WorkItem
+
+_ENCODER = msgspec.json.Encoder(order="deterministic")
+#: Transitions that we saw happen ourselves, where the tracker keeps no history of the field.
+SEEN = "seen:"
+#: Fields whose past matters to rules or the ledger, in the order in which changes of one instant are kept.
+_TRACKED: tuple[TransitionField, ...] = (
+    "status",
+    "resolution",
+    "labels",
+    "parent",
+    "components",
+    "milestones",
+    "type",
+    "container",
+    "team",
+    "fields",
+    "estimate_points",
+    "original_estimate_s",
+    "time_spent_s",
+    "availability",
+)
+#: A later look at the same state may differ in these without anything having happened.
+_UNREMARKABLE = frozenset({"updated_at"})
+
+
+def fingerprint(thing: WorkItem | Milestone) -> bytes:
+    """A hash of all that matters; equal for equal states, whenever they were looked at."""
+    content = {name: getattr(thing, name) for name in thing.__struct_fields__ if name not in _UNREMARKABLE}
+    if isinstance(thing, WorkItem):
+        content["history"] = [change for change in thing.history if not change.id.startswith(SEEN)]
+    return hashlib.sha256(_ENCODER.encode(content)).digest()
+
+
+def changed_fields(before: WorkItem | None, after: WorkItem) -> tuple[str, ...]:
+    """The names of the fields that differ, in the order of the schema; none for a new item."""
+    if before is None:
+        return ()
+    return tuple(
+        name
+        for name in after.__struct_fields__
+        if name not in _UNREMARKABLE and getattr(before, name) != getattr(after, name)
+    )
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _latest(history: Iterable[Transition], field: str) -> Transition | None:
+    found = None
+    for change in history:
+        if change.field == field:
+            found = change
+    return found
+
+
+def observed(before: WorkItem | None, seen: WorkItem, revision: int) -> WorkItem:
+    """The item as seen, with the history that only we know.
+
+    Where a tracked field differs from what we had and the tracker's own history has no newer change of it, the
+    change is dated by the item's ``updated_at`` and kept as a transition of our own; those of earlier looks stay.
+    """
+    if before is None:
+        return seen
+    ours = [change for change in before.history if change.id.startswith(SEEN)]
+    theirs = {change.id for change in before.history}
+    at = max(seen.updated_at, before.updated_at)
+    for field in _TRACKED:
+        old, new = getattr(before, field), getattr(seen, field)
+        if old == new:
+            continue
+        latest = _latest(seen.history, field)
+        if latest is not None and latest.id not in theirs:
+            continue
+        ours.append(
+            Transition(
+                id=f"{SEEN}{field}:{revision}",
+                field=field,
+                at=at,
+                before=_plain(old),
+                after=_plain(new),
+                before_category=before.status_category if field == "status" else None,
+                after_category=seen.status_category if field == "status" else None,
+                origin="inferred",
+            )
+        )
+    keys = tuple(dict.fromkeys((*before.previous_keys, *seen.previous_keys, before.key)))
+    return msgspec.structs.replace(
+        seen,
+        history=sorted_history((*seen.history, *ours)),
+        previous_keys=tuple(key for key in keys if key != seen.key),
+    )
+
+
+def sorted_history(history: Iterable[Transition]) -> tuple[Transition, ...]:
+    """By time, then id, each once."""
+    return tuple(sorted({change.id: change for change in history}.values(), key=lambda change: (change.at, change.id)))
+
+
+def gone(before: WorkItem, availability: Any, at: datetime, revision: int) -> WorkItem:
+    """The item after it left, dated; its other state stays as we last saw it."""
+    seen = msgspec.structs.replace(before, availability=availability, updated_at=max(at, before.updated_at))
+    return observed(before, seen, revision)

@@ -1,0 +1,257 @@
+"""Passes over a source: every container to its proven end, each page durable before the next is asked for."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import count
+from typing import TypeVar
+
+import structlog
+from sqlalchemy import select
+
+from connectors.base import (
+    AuthenticationFailed,
+    Connector,
+    ConnectorError,
+    Container,
+    Page,
+    RateLimited,
+    Retriable,
+    Skippable,
+)
+from schemas.events import SourceSynced
+from schemas.work import Gap
+from services.ingest.apply import Applied, apply_page, open_gaps
+from services.storage import tables
+from services.storage.database import Database, is_outage
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+#: Containers of one source that are read at once; requests are paced by the connector besides.
+_AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class SyncProgress:
+    """Where a pass is: items of a container seen so far, of an estimated total."""
+
+    source: str
+    container: str
+    seen: int
+    total: int | None = None
+
+
+@dataclass(frozen=True)
+class SourceSummary:
+    """What a pass over a source came to. ``error`` is set where it did not end."""
+
+    name: str
+    seen: int = 0
+    changed: int = 0
+    deleted: int = 0
+    quarantined: int = 0
+    requests: int = 0
+    gaps: tuple[Gap, ...] = ()
+    error: ConnectorError | None = None
+
+    def with_page(self, applied: Applied) -> "SourceSummary":
+        return replace(
+            self,
+            seen=self.seen + applied.seen,
+            changed=self.changed + applied.changed,
+            deleted=self.deleted + applied.removed,
+            quarantined=self.quarantined + applied.quarantined,
+        )
+
+
+@dataclass
+class _Pass:
+    """One pass in progress."""
+
+    database: Database
+    connector: Connector
+    full: bool
+    on_progress: Callable[[SyncProgress], None]
+    summary: SourceSummary
+    gaps: list[Gap] = field(default_factory=list)
+    failures: list[ConnectorError] = field(default_factory=list)
+
+
+async def sync_source(
+    database: Database,
+    connector: Connector,
+    *,
+    poll_every: timedelta,
+    kind: str,
+    full: bool = False,
+    on_progress: Callable[[SyncProgress], None] = lambda _: None,
+) -> SourceSummary:
+    """One complete pass over a source. What cannot be read is a gap; what fails is the summary's ``error``.
+
+    Nothing is lost by a failure: every page was stored with its checkpoint, and the next pass goes on from there.
+    """
+    name = connector.source
+    run = _Pass(database, connector, full, on_progress, SourceSummary(name))
+    asked = connector.requests
+    await _mark(database, name, kind, poll_every, "syncing", None)
+    try:
+        discovery = await connector.discover()
+        await _waiting_for_database(lambda: _note_discovery(database, name, discovery.flavour, discovery.gaps))
+        run.gaps.extend(discovery.gaps)
+        live = [container for container in discovery.containers if container.state == "live"]
+        await _read_all(run, live)
+    except ConnectorError as error:
+        run.failures.append(error)
+    failure = _worst(run.failures)
+    await _finish(database, name, failure, connector.requests - asked)
+    return replace(run.summary, requests=connector.requests - asked, gaps=tuple(run.gaps), error=failure)
+
+
+def _worst(failures: list[ConnectorError]) -> ConnectorError | None:
+    refused = [failure for failure in failures if isinstance(failure, AuthenticationFailed)]
+    return (refused or failures or [None])[0]
+
+
+async def _read_all(run: _Pass, containers: list[Container]) -> None:
+    lanes = asyncio.Semaphore(_AT_ONCE)
+
+    async def read_one(container: Container) -> None:
+        async with lanes:
+            if any(isinstance(failure, AuthenticationFailed) for failure in run.failures):
+                return
+            try:
+                await _read(run, container)
+            except Skippable as skipped:
+                run.gaps.append(skipped.gap)
+                await _waiting_for_database(partial(_note_gaps, run.database, (skipped.gap,)))
+            except ConnectorError as error:
+                run.failures.append(error)
+
+    async with asyncio.TaskGroup() as group:
+        for container in containers:
+            group.create_task(read_one(container))
+
+
+async def _read(run: _Pass, container: Container) -> None:
+    checkpoint = None if run.full else await _checkpoint(run.database, run.connector.source, container)
+    seen, total = 0, None
+    async for page in run.connector.read(container, checkpoint):
+        applied = await _waiting_for_database(partial(_store, run, container, page))
+        run.summary = run.summary.with_page(applied)
+        run.gaps.extend(page.gaps)
+        seen, total = seen + applied.seen, page.total if page.total is not None else total
+        run.on_progress(SyncProgress(run.connector.source, container.key, seen, total))
+
+
+async def _store(run: _Pass, container: Container, page: Page) -> Applied:
+    async with run.database.write() as uow:
+        return await apply_page(uow, run.connector.source, container, page)
+
+
+async def _checkpoint(database: Database, source: str, container: Container) -> bytes | None:
+    table = tables.checkpoints
+    async with database.read() as connection:
+        row = (
+            await connection.execute(
+                select(table.c.content).where((table.c.source == source) & (table.c.container == container.id))
+            )
+        ).first()
+    return None if row is None else bytes(row.content)
+
+
+async def _note_gaps(database: Database, gaps: tuple[Gap, ...]) -> None:
+    async with database.write() as uow:
+        await open_gaps(uow, gaps)
+
+
+async def _note_discovery(database: Database, source: str, flavour: str, gaps: tuple[Gap, ...]) -> None:
+    async with database.write() as uow:
+        await open_gaps(uow, gaps)
+        await uow.connection.execute(
+            tables.sources.update().where(tables.sources.c.name == source).values(flavour=flavour)
+        )
+
+
+async def _mark(
+    database: Database, source: str, kind: str, poll_every: timedelta, state: str, error: str | None
+) -> None:
+    async def mark() -> None:
+        async with database.write() as uow:
+            values = {
+                "name": source,
+                "kind": kind,
+                "flavour": "",
+                "state": state,
+                "last_attempt_at": uow.now,
+                "error": error,
+                "requests": 0,
+                "poll_every_s": int(poll_every.total_seconds()),
+            }
+            await uow.upsert(
+                tables.sources,
+                [values],
+                replace=("kind", "state", "last_attempt_at", "poll_every_s"),
+                add=("requests",),
+            )
+
+    await _waiting_for_database(mark)
+
+
+async def _finish(database: Database, source: str, error: ConnectorError | None, requests: int) -> None:
+    async def finish() -> None:
+        async with database.write() as uow:
+            table = tables.sources
+            row = (await uow.connection.execute(select(table).where(table.c.name == source))).one()
+            values: dict[str, object] = {"requests": row.requests + requests, "waits_until": None}
+            if error is None:
+                first = row.first_complete_at is None
+                values |= {"state": "ok", "error": None, "last_complete_at": uow.now}
+                values |= {"first_complete_at": uow.now} if first else {}
+                uow.emit(SourceSynced(source=source, at=uow.now, first=first))
+            else:
+                refused = isinstance(error, AuthenticationFailed)
+                values |= {"state": "auth_failed" if refused else "failing", "error": str(error)}
+                values |= {"waits_until": error.until} if isinstance(error, RateLimited) else {}
+            await uow.connection.execute(table.update().where(table.c.name == source).values(**values))
+
+    await _waiting_for_database(finish)
+
+
+async def _waiting_for_database(step: Callable[[], Awaitable[T]]) -> T:
+    """Do the step; while the database is away, wait and do it again."""
+    for attempt in count():
+        try:
+            return await step()
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            log.warning("database.away", error=type(error).__name__)
+            await asyncio.sleep(min(0.1 * 2**attempt, 10) * random.uniform(0.8, 1.2))  # noqa: S311
+    raise AssertionError("unreachable")
+
+
+async def poll_forever(
+    database: Database,
+    connector: Connector,
+    *,
+    poll_every: timedelta,
+    kind: str,
+    now: Callable[[], datetime],
+) -> None:
+    """Pass after pass, at the configured pace; a failing tracker is asked more and more rarely, never given up."""
+    failures = 0
+    while True:
+        summary = await sync_source(database, connector, poll_every=poll_every, kind=kind)
+        failures = 0 if summary.error is None else failures + 1
+        pause = poll_every.total_seconds()
+        if isinstance(summary.error, RateLimited):
+            pause = max(pause, (summary.error.until - now()).total_seconds())
+        elif isinstance(summary.error, Retriable | AuthenticationFailed):
+            pause = min(pause * 2 ** min(failures, 6), 3600) * random.uniform(0.8, 1.2)  # noqa: S311
+        if summary.error is not None:
+            log.warning("source.failing", source=connector.source, error=str(summary.error), next_in_s=round(pause))
+        await asyncio.sleep(pause)

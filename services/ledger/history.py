@@ -1,0 +1,151 @@
+"""What an item was at every moment of its life: its history folded back from how it is now."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from schemas.work import Availability, FieldValue, Resolution, StatusCategory, Transition, WorkItem
+
+V = TypeVar("V")
+#: A value and when it began, oldest first; neighbours differ. Times are microseconds since 1970, UTC.
+Timeline = list[tuple[int, V]]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+#: Long before any tracker: the first strategy covers all history.
+BEGINNING = -(2**62)
+
+
+def micros(moment: datetime) -> int:
+    """Microseconds since 1970, UTC."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def moment(microseconds: int) -> datetime:
+    """The aware UTC time of so many microseconds since 1970."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def day_of(microseconds: int, zone: ZoneInfo) -> date:
+    """The calendar day of a moment in a zone."""
+    return moment(microseconds).astimezone(zone).date()
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """What rules and the ledger look at, as it was at one moment."""
+
+    status_category: StatusCategory
+    resolution: Resolution | None
+    type: str | None
+    labels: tuple[str, ...]
+    components: tuple[str, ...]
+    milestones: tuple[str, ...]
+    parent: str | None
+    container: str
+    team: str | None
+    fields: dict[str, FieldValue]
+    estimate_points: float | None
+    original_estimate_s: float | None
+    time_spent_s: float | None
+    availability: Availability
+
+    @property
+    def cancelled(self) -> bool:
+        """Resolved as something other than delivered, whatever the status."""
+        return self.resolution in ("not_delivered", "duplicate")
+
+    @property
+    def finished(self) -> bool:
+        """Done in itself, whether or not it counts."""
+        return self.status_category == "done" and not self.cancelled
+
+    @property
+    def in_scope(self) -> bool:
+        """Present or suspect and not cancelled; archived only if it was done."""
+        if self.cancelled:
+            return False
+        if self.availability == "archived":
+            return self.status_category == "done"
+        return self.availability in ("present", "suspect")
+
+
+_NAMES = Snapshot.__struct_fields__
+_TEXTS = frozenset({"labels", "components", "milestones"})
+
+
+def snapshot(item: WorkItem) -> Snapshot:
+    """The item as it is now."""
+    return Snapshot(*(getattr(item, name) for name in _NAMES))
+
+
+def _undo(state: dict[str, Any], change: Transition) -> None:
+    if change.field == "status":
+        state["status_category"] = change.before_category or "unknown"
+    elif change.field in _TEXTS:
+        before = change.before if isinstance(change.before, list) else []
+        state[change.field] = tuple(sorted(str(text) for text in before))
+    elif change.field == "fields":
+        state["fields"] = change.before if isinstance(change.before, dict) else {}
+    elif change.field in state:
+        state[change.field] = change.before
+
+
+def lifetime(item: WorkItem) -> Timeline[Snapshot]:
+    """Every state the item was in, from its creation on.
+
+    Starts from how it is now and undoes its history backwards, so that the last entry is always the present
+    state; what carries no history holds for all of its life. Changes of one instant count as one.
+    """
+    if not item.history:
+        return [(micros(item.created_at), snapshot(item))]
+    state = {name: getattr(item, name) for name in _NAMES}
+    born = micros(item.created_at)
+    states: Timeline[Snapshot] = []
+    at: int | None = None
+    for change in reversed(item.history):
+        changed_at = max(born, micros(change.at))
+        if at != changed_at:
+            states.append((changed_at, Snapshot(**state)))
+            at = changed_at
+        _undo(state, change)
+    if at != born:
+        states.append((born, Snapshot(**state)))
+    states.reverse()
+    return merged(states)
+
+
+def merged(timeline: Timeline[V]) -> Timeline[V]:
+    """The timeline without entries that change nothing."""
+    kept: Timeline[V] = []
+    for at, value in timeline:
+        if not kept or kept[-1][1] != value:
+            kept.append((at, value))
+    return kept
+
+
+def value_at(timeline: Timeline[V], at: int) -> V | None:
+    """The value in force at a moment; None before the first."""
+    found: V | None = None
+    for began, value in timeline:
+        if began > at:
+            break
+        found = value
+    return found
+
+
+def day_ends(timeline: Timeline[V], zone: ZoneInfo) -> list[tuple[date, V]]:
+    """The value at the end of each day on which it changed: a day's figures are those of its end."""
+    days: list[tuple[date, V]] = []
+    for at, value in timeline:
+        day = day_of(at, zone)
+        if days and days[-1][0] == day:
+            days[-1] = (day, value)
+        else:
+            days.append((day, value))
+    kept: list[tuple[date, V]] = []
+    for day, value in days:
+        if not kept or kept[-1][1] != value:
+            kept.append((day, value))
+    return kept
