@@ -266,10 +266,14 @@ item_states = Table(
     "item_states",
     metadata,
     Column("uid", String(255), primary_key=True),
-    Column("revision", Integer, nullable=False),  # of the item this was computed from
-    Column("parent", String(255)),
     Column("content", LargeBinary, nullable=False),  # services.align.state.ItemState in JSON
-    Index("ix_item_states_parent", "parent"),
+)
+
+parenthoods = Table(
+    "parenthoods",
+    metadata,
+    Column("parent", String(255), primary_key=True),
+    Column("child", String(255), primary_key=True),  # is, or once was, its child
 )
 
 alignments = Table(

@@ -191,14 +191,9 @@ def upgrade() -> None:
     op.create_table(
         "item_states",
         sa.Column("uid", sa.String(length=255), nullable=False),
-        sa.Column("revision", sa.Integer(), nullable=False),
-        sa.Column("parent", sa.String(length=255), nullable=True),
         sa.Column("content", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("uid", name=op.f("pk_item_states")),
     )
-    with op.batch_alter_table("item_states", schema=None) as batch_op:
-        batch_op.create_index("ix_item_states_parent", ["parent"], unique=False)
-
     op.create_table(
         "items",
         sa.Column("uid", sa.String(length=255), nullable=False),
@@ -267,6 +262,12 @@ def upgrade() -> None:
         sa.Column("strategy_version", sa.Integer(), nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("node", name=op.f("pk_node_figures")),
+    )
+    op.create_table(
+        "parenthoods",
+        sa.Column("parent", sa.String(length=255), nullable=False),
+        sa.Column("child", sa.String(length=255), nullable=False),
+        sa.PrimaryKeyConstraint("parent", "child", name=op.f("pk_parenthoods")),
     )
     op.create_table(
         "positions",
@@ -346,6 +347,7 @@ def downgrade() -> None:
     op.drop_table("quarantine")
     op.drop_table("postings")
     op.drop_table("positions")
+    op.drop_table("parenthoods")
     op.drop_table("node_figures")
     with op.batch_alter_table("milestones", schema=None) as batch_op:
         batch_op.drop_index("ix_milestones_source")
@@ -362,9 +364,6 @@ def downgrade() -> None:
         batch_op.drop_index("ix_items_key")
 
     op.drop_table("items")
-    with op.batch_alter_table("item_states", schema=None) as batch_op:
-        batch_op.drop_index("ix_item_states_parent")
-
     op.drop_table("item_states")
     op.drop_table("item_milestones")
     op.drop_table("headcounts")
