@@ -156,7 +156,16 @@ def _take(running: _Running, row: Any, unit: Unit, medians: Medians, on: Mapping
     bare = running.bare.setdefault(row.type, [0, 0])
     bare[0] += row.scope - with_scope
     bare[1] += row.done - with_done
-    return scope + (row.scope - with_scope) * medians.weight(on, row.type)
+    return Fraction(scope) + (row.scope - with_scope) * medians.weight(on, row.type)
+
+
+def frozen_weight(row: Any, unit: Unit, medians: Mapping[str, Fraction], all_medians: Medians) -> int:
+    """What a posting sum weighs in a unit, as an integer of `WHOLE`; without an estimate, the median of its type."""
+    if unit == "count":
+        return int(row.scope)
+    column, _, with_column, _ = _COLUMNS[unit]
+    bare = row.scope - getattr(row, with_column)
+    return int(getattr(row, column)) + round(bare * all_medians.weight(medians, row.type))
 
 
 async def load_medians(connection: AsyncConnection, unit: Unit, until: date | None = None) -> Medians:
