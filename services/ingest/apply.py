@@ -104,6 +104,9 @@ async def apply_items(uow: UnitOfWork, items: Iterable[WorkItem]) -> Applied:
             continue  # an older replica answered; the next poll overlaps and brings the present state
         revision = row.revision + 1 if row is not None else 1
         after = observed(before, seen, revision)
+        if before is not None and not changed_fields(before, after):
+            rows.append(item_row(after, uow, row.revision, digest))  # rebuilt from the log: only the hash is new
+            continue
         rows.append(item_row(after, uow, revision, digest))
         written.append(after)
         reason = _LEFT.get(after.availability)
@@ -115,7 +118,7 @@ async def apply_items(uow: UnitOfWork, items: Iterable[WorkItem]) -> Applied:
                 WorkItemChanged(before=before, after=after, changed=changed_fields(before, after), revision=revision)
             )
     await store_items(uow, rows, written)
-    return Applied(seen=len(latest), changed=len(rows) - removed, removed=removed)
+    return Applied(seen=len(latest), changed=len(written) - removed, removed=removed)
 
 
 def milestone_row(milestone: Milestone, uow: UnitOfWork, revision: int, digest: bytes) -> dict[str, Any]:
@@ -151,8 +154,13 @@ async def apply_milestones(uow: UnitOfWork, milestones: Iterable[Milestone]) -> 
         revision = row.revision + 1 if row is not None else 1
         rows.append(milestone_row(after, uow, revision, digest))
         uow.emit(MilestoneChanged(before=before, after=after, revision=revision))
-    await uow.upsert(tables.milestones, rows, replace=_MILESTONE_COLUMNS)
+    await store_milestones(uow, rows)
     return len(rows)
+
+
+async def store_milestones(uow: UnitOfWork, rows: Sequence[dict[str, Any]]) -> None:
+    """Write milestone rows."""
+    await uow.upsert(tables.milestones, rows, replace=_MILESTONE_COLUMNS)
 
 
 async def open_gaps(uow: UnitOfWork, gaps: Iterable[Gap]) -> None:
