@@ -16,6 +16,8 @@ from pydantic import (
     model_validator,
 )
 
+from schemas.expressions import compile_expression
+
 Wanted = str | float | bool
 """A value that a field may be asked for."""
 
@@ -62,6 +64,7 @@ def _values(name: str, wanted: object) -> tuple[Wanted, ...]:
 def _expression(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError("must be a CEL expression, in quotes")
+    compile_expression(value)  # its error is a ValueError, and becomes the problem
     return value
 
 
@@ -108,8 +111,10 @@ class Match(BaseModel):
     project: Texts = None
     source: Texts = None
     when: Expression = None
-    any_: Annotated[tuple["Match", ...] | None, BeforeValidator(_given), Field(min_length=1)] = Field(None, alias="any")
-    not_: Annotated["Match | None", BeforeValidator(_given)] = Field(None, alias="not")
+    any_: Annotated[tuple["Match", ...] | None, BeforeValidator(_given), Field(min_length=1)] = Field(
+        default=None, alias="any"
+    )
+    not_: Annotated["Match | None", BeforeValidator(_given)] = Field(default=None, alias="not")
 
     _keys: tuple[str, ...] = PrivateAttr(default=())
 
