@@ -285,7 +285,7 @@ class Rules:
     def pin_ends(self, names: Iterable[str]) -> list[date]:
         """The last days of the pins that name an item by one of its names (uid, keys, with source or without)."""
         found: set[date] = set()
-        for name in names:
+        for name in names if self._pin_ends else ():
             for wanted in frozenset().union(*named(name).wanted):
                 found |= self._pin_ends.get(wanted, set())
         return sorted(found)

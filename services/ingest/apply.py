@@ -104,7 +104,7 @@ async def apply_items(uow: UnitOfWork, items: Iterable[WorkItem]) -> Applied:
             continue  # an older replica answered; the next poll overlaps and brings the present state
         revision = row.revision + 1 if row is not None else 1
         after = observed(before, seen, revision)
-        if before is not None and not changed_fields(before, after):
+        if row is not None and before is not None and not changed_fields(before, after):
             rows.append(item_row(after, uow, row.revision, digest))  # rebuilt from the log: only the hash is new
             continue
         rows.append(item_row(after, uow, revision, digest))

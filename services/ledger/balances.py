@@ -156,7 +156,8 @@ def _take(running: _Running, row: Any, unit: Unit, medians: Medians, on: Mapping
     bare = running.bare.setdefault(row.type, [0, 0])
     bare[0] += row.scope - with_scope
     bare[1] += row.done - with_done
-    return Fraction(scope) + (row.scope - with_scope) * medians.weight(on, row.type)
+    weight: Fraction = medians.weight(on, row.type)
+    return Fraction(scope) + Fraction(row.scope - with_scope) * weight
 
 
 def frozen_weight(row: Any, unit: Unit, medians: Mapping[str, Fraction], all_medians: Medians) -> int:
@@ -164,7 +165,7 @@ def frozen_weight(row: Any, unit: Unit, medians: Mapping[str, Fraction], all_med
     if unit == "count":
         return int(row.scope)
     column, _, with_column, _ = _COLUMNS[unit]
-    bare = row.scope - getattr(row, with_column)
+    bare = Fraction(row.scope - getattr(row, with_column))
     return int(getattr(row, column)) + round(bare * all_medians.weight(medians, row.type))
 
 

@@ -34,10 +34,10 @@ class Wake:
         woken.set()
 
 
-async def woken(ticket: asyncio.Event, timeout: float) -> None:
-    """Return when the log grew since the ticket was taken, or after `timeout` seconds."""
+async def woken(ticket: asyncio.Event, within: float) -> None:
+    """Return when the log grew since the ticket was taken, or after so many seconds."""
     try:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(within):
             await ticket.wait()
     except TimeoutError:
         return

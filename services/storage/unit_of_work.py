@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Table, and_, bindparam, text
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
@@ -32,35 +32,39 @@ class UnitOfWork:
         self.pending.append(event)
         return event
 
-    async def upsert(
-        self, table: Table, rows: Sequence[Mapping[str, Any]], *, replace: Iterable[str] = (), add: Iterable[str] = ()
-    ) -> None:
-        """Insert the rows; where the key is taken, replace some columns and add to others."""
+    async def upsert(self, table: Table, rows: Sequence[Mapping[str, Any]], *, replace: Iterable[str] = ()) -> None:
+        """Insert the rows; where the key is taken, replace these columns (none: leave the row as it is)."""
+        if rows:
+            await self.connection.execute(self._insert(table, dict.fromkeys(replace, "replace")), list(rows))
+
+    async def accumulate(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add the rows' amounts (all columns beside the key) to what is there; what comes to nought is deleted.
+
+        Give the rows in the order of their keys, so that writers side by side never wait for each other in a ring.
+        """
         if not rows:
             return
+        key = list(table.primary_key.columns)
+        amounts = [column for column in table.columns if not column.primary_key]
+        statement = self._insert(table, {column.name: "add" for column in amounts})
+        totals = await self.connection.execute(statement.returning(*key, *amounts), list(rows))
+        spent = [row for row in totals if not any(row[len(key) :])]
+        if spent:
+            condition = and_(*(column == bindparam(f"key_{column.name}") for column in key))
+            values = [{f"key_{column.name}": row[index] for index, column in enumerate(key)} for row in spent]
+            await self.connection.execute(table.delete().where(condition), values)
+
+    def _insert(self, table: Table, changes: Mapping[str, Literal["replace", "add"]]) -> Any:
         insert: Any = sqlite_insert if self.connection.dialect.name == "sqlite" else postgresql_insert
         statement = insert(table)
-        changes = {name: statement.excluded[name] for name in replace}
-        changes |= {name: table.c[name] + statement.excluded[name] for name in add}
+        new = {
+            name: statement.excluded[name] if what == "replace" else table.c[name] + statement.excluded[name]
+            for name, what in changes.items()
+        }
         key = list(table.primary_key.columns)
-        statement = (
-            statement.on_conflict_do_update(index_elements=key, set_=changes)
-            if changes
-            else statement.on_conflict_do_nothing(index_elements=key)
-        )
-        await self.connection.execute(statement, list(rows))
-
-    async def drop_zeros(self, table: Table, keys: Sequence[Mapping[str, Any]], amounts: Sequence[str]) -> None:
-        """Delete those of the keyed rows whose amounts are all nought, so that no trace of a detour remains."""
-        if not keys:
-            return
-        condition = and_(
-            *(column == bindparam(f"key_{column.name}") for column in table.primary_key.columns),
-            *(table.c[name] == 0 for name in amounts),
-        )
-        await self.connection.execute(
-            table.delete().where(condition), [{f"key_{name}": value for name, value in key.items()} for key in keys]
-        )
+        if not new:
+            return statement.on_conflict_do_nothing(index_elements=key)
+        return statement.on_conflict_do_update(index_elements=key, set_=new)
 
 
 async def append(connection: AsyncConnection, pending: Sequence[wire.Event]) -> bool:

@@ -1,0 +1,413 @@
+"""Align what changed: a batch of touched items becomes alignments, postings and balances, in one transaction.
+
+Everything that is written is a function of the stored items and strategies alone; an event only says where to
+look. So the order, duplication or replay of events cannot change a byte. What hangs on another item is looked at
+again through an event of its own: children when what they inherit changed, parents when what weighs on them did.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import msgspec
+from sqlalchemy import Table, bindparam, delete, select
+
+from schemas import wire
+from schemas.events import ItemTouched, LedgerPosted, MilestoneChanged, WorkItemChanged, WorkItemRemoved
+from schemas.work import WorkItem
+from services.align.rules import compile_rules
+from services.align.state import (
+    Bequest,
+    Booked,
+    Course,
+    ItemState,
+    Version,
+    book,
+    course,
+    parents_of,
+    segments,
+)
+from services.ledger.history import Timeline, lifetime, moment
+from services.ledger.postings import AMOUNTS, Amounts, PostingKey, difference
+from services.ledger.strategies import AppliedStrategy, applied_strategies
+from services.storage import tables
+from services.storage.unit_of_work import UnitOfWork
+
+_ITEM: msgspec.json.Decoder[WorkItem] = msgspec.json.Decoder(WorkItem)
+_STATE: msgspec.json.Decoder[ItemState] = msgspec.json.Decoder(ItemState)
+_ENCODER = msgspec.json.Encoder(order="deterministic")
+_AT_ONCE = 10_000
+_CHUNK = 1_000
+_NEW = ItemState()
+
+
+@dataclass
+class _Batch:
+    """The items in hand, with everything their computation needs and everything it gives."""
+
+    items: dict[str, WorkItem] = field(default_factory=dict)
+    states: dict[str, ItemState] = field(default_factory=dict)
+    parents: dict[str, set[str]] = field(default_factory=dict)
+    bequests: dict[str, Timeline[Bequest]] = field(default_factory=dict)
+    titles: dict[str, str] = field(default_factory=dict)
+    children: dict[str, dict[date, int]] = field(default_factory=dict)
+    baseline: dict[str, list[tuple[int, str, int]]] = field(default_factory=dict)
+    courses: dict[str, Course] = field(default_factory=dict)
+    touched: dict[str, str] = field(default_factory=dict)
+    posted: dict[str, date] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """What is left to do: items to look at again with the cause, nodes whose ledger changed and since which day."""
+
+    touched: dict[str, str] = field(default_factory=dict)
+    posted: dict[str, date] = field(default_factory=dict)
+
+
+class Aligner:
+    """The align stage. ``folds`` names the sources (GitHub) whose keys and labels fold case."""
+
+    def __init__(self, folds: Iterable[str]) -> None:
+        self._folds = frozenset(folds)
+        self._compiled: dict[int, Version] = {}
+
+    async def handle(self, uow: UnitOfWork, events: Sequence[wire.Event]) -> None:
+        """Align every item that these events are about, or that hangs on a milestone they renamed."""
+        uids: dict[str, None] = {}
+        renamed: list[str] = []
+        for event in events:
+            match event.data:
+                case WorkItemChanged(after=item) | WorkItemRemoved(after=item):
+                    uids[item.uid] = None
+                case ItemTouched(uid=uid):
+                    uids[uid] = None
+                case MilestoneChanged(before=before, after=after):
+                    if before is None or before.title != after.title:
+                        renamed.append(after.uid)
+        await _touch_items_of(uow, renamed)
+        aligned = await self.align(uow, list(uids))
+        for uid, cause in sorted(aligned.touched.items()):
+            uow.emit(ItemTouched(uid=uid, cause=cause))
+        for node, day in sorted(aligned.posted.items()):
+            uow.emit(LedgerPosted(node=node, day=day))
+
+    async def align_all(self, uow: UnitOfWork, on_progress: Callable[[int], None] = lambda _: None) -> dict[str, date]:
+        """Compute every item anew, until nothing hangs on anything older; the nodes whose ledger changed."""
+        rows = await uow.connection.execute(select(tables.items.c.uid).order_by(tables.items.c.uid))
+        waiting = [row.uid for row in rows]
+        posted: dict[str, date] = {}
+        while waiting:
+            touched: dict[str, str] = {}
+            for start in range(0, len(waiting), _CHUNK):
+                aligned = await self.align(uow, waiting[start : start + _CHUNK])
+                touched |= aligned.touched
+                for node, day in aligned.posted.items():
+                    posted[node] = min(day, posted.get(node, day))
+                on_progress(min(start + _CHUNK, len(waiting)))
+            waiting = sorted(touched)
+        return posted
+
+    async def align(self, uow: UnitOfWork, uids: Sequence[str]) -> "Aligned":
+        """Compute these items anew and book the differences. Does nothing before the first ``apply``."""
+        applied = await applied_strategies(uow.connection)
+        if not applied or not uids:
+            return Aligned()
+        versions = self._versions(applied)
+        zone = applied[-1].zone
+        batch = await _load(uow, uids)
+        order = _parents_first(batch)
+        for uid in order:
+            item = batch.items[uid]
+            above = {parent: batch.bequests[parent] for parent in batch.parents[uid] if parent in batch.bequests}
+            batch.courses[uid] = course(item, versions, above, batch.titles, zone)
+            batch.bequests[uid] = batch.courses[uid].bequests
+        await _touch_heirs(uow, batch, order)
+        written = _Written(uow)
+        for uid in reversed(order):
+            booked = book(batch.items[uid], batch.courses[uid], _children(batch, uid), zone)
+            state = _state(batch, uid, booked)
+            old = batch.states.get(uid, _NEW)
+            _raise_to_parents(batch, old, state, done=written.done)
+            if state.cycle != old.cycle:
+                batch.touched[uid] = "cycle"
+            written.add(uid, old, state, batch.posted)
+        await written.flush()
+        await uow.upsert(
+            tables.parenthoods,
+            [{"parent": parent, "child": uid} for uid in order for parent in sorted(batch.parents[uid])],
+        )
+        return Aligned(batch.touched, batch.posted)
+
+    def _versions(self, applied: Sequence[AppliedStrategy]) -> list[Version]:
+        for strategy in applied:
+            known = self._compiled.get(strategy.version)
+            if known is None or known.since != strategy.since:
+                rules = compile_rules(strategy.file, folds=self._folds)
+                self._compiled[strategy.version] = Version(strategy.version, strategy.since, rules)
+        return [self._compiled[strategy.version] for strategy in applied]
+
+
+async def _touch_items_of(uow: UnitOfWork, milestones: Sequence[str]) -> None:
+    if not milestones:
+        return
+    ties = tables.item_milestones.c
+    rows = await uow.connection.execute(select(ties.item).where(ties.milestone.in_(milestones)).order_by(ties.item))
+    for row in rows:
+        uow.emit(ItemTouched(uid=row.item, cause="milestone"))
+
+
+async def _rows(uow: UnitOfWork, table: Table, column: str, values: Iterable[str], *, lock: bool = False) -> list[Any]:
+    wanted = sorted(set(values))
+    found: list[Any] = []
+    for start in range(0, len(wanted), _AT_ONCE):
+        statement = select(table).where(table.c[column].in_(wanted[start : start + _AT_ONCE])).order_by(table.c[column])
+        found += (await uow.connection.execute(statement.with_for_update() if lock else statement)).all()
+    return found
+
+
+async def _load(uow: UnitOfWork, uids: Sequence[str]) -> _Batch:
+    batch = _Batch()
+    milestones: set[str] = set()
+    for row in await _rows(uow, tables.items, "uid", uids):
+        item = _ITEM.decode(row.content)
+        life = lifetime(item)
+        batch.items[item.uid] = item
+        batch.parents[item.uid] = parents_of(life, item.uid)
+        for _, state in life:
+            milestones.update(state.milestones)
+    await _load_states(uow, batch)
+    if milestones:
+        batch.titles = {row.uid: row.title for row in await _rows(uow, tables.milestones, "uid", milestones)}
+    for row in await _rows(uow, tables.activity, "parent", _weighed_on(batch)):
+        batch.children.setdefault(row.parent, {})[row.day] = row.children
+    for row in await _rows(uow, tables.baseline_items, "item", batch.items):
+        batch.baseline.setdefault(row.item, []).append((row.version, row.node, row.weight))
+    return batch
+
+
+async def _load_states(uow: UnitOfWork, batch: _Batch) -> None:
+    wanted = set(batch.items).union(*batch.parents.values())
+    rows = await _rows(uow, tables.item_states, "uid", wanted, lock=True)
+    if uow.connection.dialect.name == "postgresql":
+        # An item that is not there yet cannot be locked; a placeholder can, and keeps parent and child from missing
+        # each other in two transactions at once.
+        missing = sorted(wanted - {row.uid for row in rows})
+        empty = _ENCODER.encode(_NEW)
+        await uow.upsert(tables.item_states, [{"uid": uid, "content": empty} for uid in missing])
+        rows += await _rows(uow, tables.item_states, "uid", missing, lock=True)
+    for row in rows:
+        state = _STATE.decode(row.content)
+        batch.states[row.uid] = state
+        if state.bequests:
+            batch.bequests[row.uid] = state.bequests
+
+
+def _weighed_on(batch: _Batch) -> set[str]:
+    # On a cycle, what weighs on one member weighs on all.
+    wanted = set(batch.items)
+    for uid in batch.items:
+        if uid in batch.states:
+            wanted.update(batch.states[uid].cycle)
+    return wanted
+
+
+def _parents_first(batch: _Batch) -> list[str]:
+    order: dict[str, None] = {}
+    for start in sorted(batch.items):
+        path: list[str] = []
+        uid: str | None = start
+        while uid is not None and uid in batch.items and uid not in order and uid not in path:
+            path.append(uid)
+            uid = batch.items[uid].parent
+        order.update(dict.fromkeys(reversed(path)))
+    return list(order)
+
+
+async def _touch_heirs(uow: UnitOfWork, batch: _Batch, order: Sequence[str]) -> None:
+    place = {uid: index for index, uid in enumerate(order)}
+    changed = [uid for uid in order if batch.courses[uid].bequests != batch.states.get(uid, _NEW).bequests]
+    for row in await _rows(uow, tables.parenthoods, "parent", changed):
+        if place.get(row.child, -1) < place[row.parent]:
+            batch.touched[row.child] = "parent"
+    for uid in order:
+        for parent in batch.parents[uid]:
+            # A parent computed after its child in this very batch: only on a cycle, or where a parent was replaced.
+            if place.get(parent, -1) > place[uid] and parent in changed:
+                batch.touched[uid] = "parent"
+
+
+def _children(batch: _Batch, uid: str) -> list[tuple[date, int]]:
+    counts: dict[date, int] = {}
+    for member in (uid, *batch.courses[uid].cycle):
+        for day, change in batch.children.get(member, {}).items():
+            counts[day] = counts.get(day, 0) + change
+    return sorted(counts.items())
+
+
+def _state(batch: _Batch, uid: str, booked: Booked) -> ItemState:
+    path = batch.courses[uid]
+    return ItemState(
+        bequests=path.bequests,
+        cycle=path.cycle,
+        unbroken=booked.unbroken,
+        alignment=segments(path.decided),
+        postings=[(*key, amounts) for key, amounts in sorted(booked.postings.items())],
+        headcounts=[(*key, count) for key, count in sorted(booked.headcounts.items()) if count],
+        estimates=[(*key, count) for key, count in sorted(booked.estimates.items()) if count],
+        activity=[(*key, count) for key, count in sorted(booked.activity.items()) if count],
+        baseline_done=_baseline_done(batch.baseline.get(uid, []), booked),
+    )
+
+
+def _baseline_done(frozen: Sequence[tuple[int, str, int]], booked: Booked) -> list[tuple[int, str, date, int]]:
+    rows = []
+    for version, node, weight in sorted(frozen):
+        before = False
+        for day, finished in booked.finished:
+            if finished != before and weight:
+                rows.append((version, node, day, weight if finished else -weight))
+            before = finished
+    return rows
+
+
+def _raise_to_parents(batch: _Batch, old: ItemState, new: ItemState, *, done: set[str]) -> None:
+    for (parent, day), change in _changes(new.activity, old.activity).items():
+        if parent in batch.items and parent not in done:
+            counts = batch.children.setdefault(parent, {})
+            counts[day] = counts.get(day, 0) + change
+        else:
+            batch.touched[parent] = "children"
+        above = batch.states.get(parent, _NEW)
+        batch.touched.update(dict.fromkeys(above.cycle, "children"))
+
+
+def _changes(new: Sequence[tuple[Any, ...]], old: Sequence[tuple[Any, ...]]) -> dict[tuple[Any, ...], int]:
+    changes: dict[tuple[Any, ...], int] = {tuple(row[:-1]): row[-1] for row in new}
+    for row in old:
+        key = tuple(row[:-1])
+        changes[key] = changes.get(key, 0) - row[-1]
+    return {key: change for key, change in changes.items() if change}
+
+
+@dataclass
+class _Written:
+    """The rows of a batch, added up before they are written."""
+
+    uow: UnitOfWork
+    done: set[str] = field(default_factory=set)
+    states: list[dict[str, Any]] = field(default_factory=list)
+    realigned: list[str] = field(default_factory=list)
+    alignments: list[dict[str, Any]] = field(default_factory=list)
+    unposted: list[dict[str, Any]] = field(default_factory=list)
+    posted: list[dict[str, Any]] = field(default_factory=list)
+    balances: dict[tuple[Any, ...], list[int]] = field(default_factory=dict)
+    counts: dict[str, dict[tuple[Any, ...], int]] = field(default_factory=dict)
+
+    def add(self, uid: str, old: ItemState, new: ItemState, posted: dict[str, date]) -> None:
+        """Take in one item: what it contributes now, less what it contributed before."""
+        self.done.add(uid)
+        if new == old:
+            return
+        self.states.append({"uid": uid, "content": _ENCODER.encode(new)})
+        if (new.alignment, new.unbroken) != (old.alignment, old.unbroken):
+            if old.alignment:
+                self.realigned.append(uid)
+            self.alignments += _alignment_rows(uid, new)
+        self._post(uid, _keyed(new), _keyed(old), posted)
+        for name in ("headcounts", "estimates", "activity", "baseline_done"):
+            total = self.counts.setdefault(name, {})
+            for key, change in _changes(getattr(new, name), getattr(old, name)).items():
+                total[key] = total.get(key, 0) + change
+        for version, node, day in _changes(new.baseline_done, old.baseline_done):
+            if version:
+                posted[node] = min(day, posted.get(node, day))
+
+    def _post(
+        self, uid: str, new: dict[PostingKey, Amounts], old: dict[PostingKey, Amounts], posted: dict[str, date]
+    ) -> None:
+        for key, change in difference(new, old).items():
+            day, node, _, _ = key
+            named = {"item": uid, **dict(zip(("day", "node", "type", "kind"), key, strict=True))}
+            if key in new:
+                amounts = dict(zip(AMOUNTS, new[key], strict=True))
+                self.posted.append(named | amounts | {"recorded_at": self.uow.now})
+            else:
+                self.unposted.append(named)
+            balance = (node, day, key[2], key[3])
+            total = self.balances.get(balance)
+            if total is None:
+                self.balances[balance] = list(change)
+            else:
+                for index, amount in enumerate(change):
+                    total[index] += amount
+            posted[node] = min(day, posted.get(node, day))
+
+    async def flush(self) -> None:
+        """Write everything, keys in order, so that writers side by side never wait for each other in a ring."""
+        uow = self.uow
+        await uow.upsert(tables.item_states, sorted(self.states, key=lambda row: row["uid"]), replace=("content",))
+        if self.realigned:
+            await uow.connection.execute(
+                delete(tables.alignments).where(tables.alignments.c.item == bindparam("uid")),
+                [{"uid": uid} for uid in sorted(self.realigned)],
+            )
+        if self.alignments:
+            await uow.connection.execute(tables.alignments.insert(), self.alignments)
+        await _remove(uow, tables.postings, self.unposted)
+        await uow.upsert(tables.postings, self.posted, replace=(*AMOUNTS, "recorded_at"))
+        await self._flush_balances()
+        for name, totals in sorted(self.counts.items()):
+            await _add(uow, tables.metadata.tables[name], totals)
+
+    async def _flush_balances(self) -> None:
+        keys = ("node", "day", "type", "kind")
+        rows = [
+            dict(zip(keys, key, strict=True)) | dict(zip(AMOUNTS, amounts, strict=True))
+            for key, amounts in sorted(self.balances.items())
+            if any(amounts)
+        ]
+        await self.uow.accumulate(tables.balances, rows)
+
+
+def _keyed(state: ItemState) -> dict[PostingKey, Amounts]:
+    return {(day, node, kind, what): tuple(amounts) for day, node, kind, what, amounts in state.postings}  # type: ignore[misc]
+
+
+def _alignment_rows(uid: str, state: ItemState) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for index, segment in enumerate(state.alignment):
+        ends = state.alignment[index + 1].since if index + 1 < len(state.alignment) else None
+        for node, share, level, rule, inherited_from in segment.rows:
+            rows.append(
+                {
+                    "item": uid,
+                    "seq": len(rows),
+                    "node": node,
+                    "share": share,
+                    "level": level,
+                    "rule": rule,
+                    "inherited_from": inherited_from,
+                    "valid_from": moment(segment.since),
+                    "valid_to": None if ends is None else moment(ends),
+                    "ambiguous": segment.ambiguous,
+                    "rule_error": segment.rule_error,
+                    "unbroken": state.unbroken,
+                }
+            )
+    return rows
+
+
+async def _remove(uow: UnitOfWork, table: Table, keys: Sequence[dict[str, Any]]) -> None:
+    if keys:
+        condition = [column == bindparam(f"key_{column.name}") for column in table.primary_key.columns]
+        named = [{f"key_{name}": value for name, value in key.items()} for key in keys]
+        await uow.connection.execute(delete(table).where(*condition), named)
+
+
+async def _add(uow: UnitOfWork, table: Table, totals: dict[tuple[Any, ...], int]) -> None:
+    names = [column.name for column in table.primary_key.columns]
+    amount = next(column.name for column in table.columns if not column.primary_key)
+    rows = [dict(zip(names, key, strict=True)) | {amount: change} for key, change in sorted(totals.items()) if change]
+    await uow.accumulate(table, rows)

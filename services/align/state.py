@@ -1,0 +1,318 @@
+"""Pure: the course of an item's alignment through time, and what it books.
+
+Two steps, because alignment flows down from parents and weight flows up from children: `course` needs what the
+parents bequeath, `book` needs how many children count.
+"""
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from schemas.amounts import SHARE
+from schemas.work import WorkItem
+from services.align.rules import AncestorNames, Decided, Facts, Inherited, Rules, inherit
+from services.ledger.history import Snapshot, Timeline, day_ends, day_of, lifetime, merged, micros, value_at
+from services.ledger.postings import (
+    UNALIGNED,
+    UNTYPED,
+    Day,
+    Postings,
+    effort,
+    postings,
+    thousandths,
+    together,
+)
+
+#: No tracker nests deeper; a longer chain is cut.
+_DEEPEST = 50
+#: Types whose items are meant to have children; one without counts as one, and is flagged.
+_MEANT_TO_BREAK_DOWN = frozenset({"epic", "initiative", "theme", "capability"})
+
+
+class Bequest(msgspec.Struct, frozen=True, array_like=True):
+    """What children inherit: own results on the way up, nearest first, and the names of all above them."""
+
+    chain: tuple[Inherited, ...]
+    lineage: tuple[AncestorNames, ...]
+
+
+@dataclass(frozen=True)
+class Version:
+    """A strategy in force from a moment on, compiled."""
+
+    number: int
+    since: int  # microseconds; `BEGINNING` for the first
+    rules: Rules
+
+
+@dataclass(frozen=True)
+class Course:
+    """An item's life as rules and parents see it."""
+
+    life: Timeline[Snapshot]
+    decided: Timeline[Decided]
+    bequests: Timeline[Bequest]
+    upward: Timeline[str | None]  # the parent it weighs on; none on a cycle
+    cycle: tuple[str, ...]  # the other members of the cycle that it is on now
+
+
+def parents_of(life: Timeline[Snapshot], uid: str) -> set[str]:
+    """Every parent the item has or had."""
+    return {state.parent for _, state in life if state.parent is not None and state.parent != uid}
+
+
+def _names(item: WorkItem) -> AncestorNames:
+    keys = (item.key, *item.previous_keys)
+    return (item.uid, *keys, *(f"{item.source}:{key}" for key in keys))
+
+
+def _turning_points(
+    item: WorkItem,
+    life: Timeline[Snapshot],
+    versions: Sequence[Version],
+    parents: Mapping[str, Timeline[Bequest]],
+    zone: ZoneInfo,
+) -> list[int]:
+    born = life[0][0]
+    points = {at for at, _ in life}
+    for index, (began, state) in enumerate(life):
+        if state.parent is not None and state.parent in parents:
+            ends = life[index + 1][0] if index + 1 < len(life) else None
+            points.update(at for at, _ in parents[state.parent] if began < at and (ends is None or at < ends))
+    for version in versions:
+        points.add(version.since)
+        for last in version.rules.pin_ends(_names(item)):
+            points.add(_next_midnight(last, zone))
+    return sorted(point for point in points if point >= born)
+
+
+def _next_midnight(day: date, zone: ZoneInfo) -> int:
+    return micros(datetime.fromordinal(day.toordinal() + 1).replace(tzinfo=zone))
+
+
+def course(
+    item: WorkItem,
+    versions: Sequence[Version],
+    parents: Mapping[str, Timeline[Bequest]],
+    titles: Mapping[str, str],
+    zone: ZoneInfo,
+) -> Course:
+    """How the item was aligned at every moment, from its own history, the strategies and what parents bequeath."""
+    life = lifetime(item)
+    names = _names(item)
+    decided: Timeline[Decided] = []
+    bequests: Timeline[Bequest] = []
+    upward: Timeline[str | None] = []
+    cycle: tuple[str, ...] = ()
+    starts = [version.since for version in versions]
+    began = [at for at, _ in life]
+    for at in _turning_points(item, life, versions, parents, zone):
+        state = life[bisect_right(began, at) - 1][1]
+        above = _EMPTY
+        if state.parent is not None and state.parent != item.uid and state.parent in parents:
+            # A child may be older than its parent: what the parent first had covers that too.
+            timeline = parents[state.parent]
+            above = value_at(timeline, at) or (timeline[0][1] if timeline else _EMPTY)
+        cycle = _cycle(item.uid, above.lineage)
+        lineage = tuple(entry for entry in above.lineage if entry[0] != item.uid)[:_DEEPEST]
+        version = versions[max(bisect_right(starts, at) - 1, 0)]
+        facts = _facts(item, state, lineage, titles)
+        own = version.rules.own(facts, day_of(at, zone))
+        chain = tuple(entry for entry in above.chain if entry.uid != item.uid)
+        decided.append((at, inherit(own, chain)))
+        passed_on = tuple(chain)
+        if own is not None and own.results:
+            mine = Inherited.of(item.uid, own)
+            passed_on = (mine, *(entry for entry in chain if entry.stronger_than(mine)))
+        bequests.append((at, Bequest(passed_on, (names, *lineage))))
+        upward.append((at, None if cycle or state.parent == item.uid else state.parent))
+    return Course(life, merged(decided), merged(bequests), merged(upward), cycle)
+
+
+_EMPTY = Bequest((), ())
+
+
+def _cycle(uid: str, lineage: Sequence[AncestorNames]) -> tuple[str, ...]:
+    above = [entry[0] for entry in lineage]
+    return tuple(above[: above.index(uid)]) if uid in above else ()
+
+
+def _facts(item: WorkItem, state: Snapshot, lineage: tuple[AncestorNames, ...], titles: Mapping[str, str]) -> Facts:
+    return Facts(
+        uid=item.uid,
+        source=item.source,
+        key=item.key,
+        previous_keys=item.previous_keys,
+        container=state.container,
+        kind=item.kind,
+        type=state.type,
+        labels=state.labels,
+        components=state.components,
+        milestones=tuple((uid, titles.get(uid, "")) for uid in state.milestones),
+        team=state.team,
+        fields=state.fields,
+        lineage=lineage,
+    )
+
+
+@dataclass
+class Booked:
+    """All that one item contributes, keyed as the tables are; amounts add up over items."""
+
+    postings: Postings = field(default_factory=dict)
+    headcounts: dict[tuple[str, date], int] = field(default_factory=dict)
+    estimates: dict[tuple[str, str, date, int], int] = field(default_factory=dict)
+    activity: dict[tuple[str, date], int] = field(default_factory=dict)
+    finished: list[tuple[date, bool]] = field(default_factory=list)
+    unbroken: bool = False
+
+
+def broken_down_days(children: Sequence[tuple[date, int]]) -> list[tuple[date, bool]]:
+    """From which day on children count in an item's place, given the daily changes of their number."""
+    days: list[tuple[date, bool]] = []
+    total = 0
+    for day, change in sorted(children):
+        total += change
+        if not days or days[-1][1] != (total > 0):
+            days.append((day, total > 0))
+    return days
+
+
+def _in_force(days: Sequence[tuple[date, bool]], on: date) -> bool:
+    found = False
+    for day, value in days:
+        if day > on:
+            break
+        found = value
+    return found
+
+
+def book(item: WorkItem, course: Course, children: Sequence[tuple[date, int]], zone: ZoneInfo) -> Booked:
+    """What the item books: its postings, and what others must know of it.
+
+    ``children`` are the daily changes in the number of children that count (or have descendants that do).
+    """
+    life = dict(day_ends(course.life, zone))
+    decisions = dict(day_ends(course.decided, zone))
+    parents = dict(day_ends(course.upward, zone))
+    broken = broken_down_days(children)
+    state, decision, parent = course.life[0][1], course.decided[0][1], course.upward[0][1]
+    days: list[tuple[date, Day]] = []
+    active: list[tuple[date, str | None]] = []
+    spent: list[tuple[date, int]] = []
+    booked = Booked()
+    for on in sorted(life.keys() | decisions.keys() | parents.keys() | {day for day, _ in broken}):
+        state, decision, parent = life.get(on, state), decisions.get(on, decision), parents.get(on, parent)
+        covered = _in_force(broken, on)
+        day = _day_of(item, state, decision, covered)
+        days.append((on, day))
+        active.append((on, parent if day.in_scope or covered else None))
+        spent.append((on, int(state.time_spent_s or 0)))
+        booked.finished.append((on, state.finished))
+    alignment = [(on, day.alignment) for on, day in days]
+    booked.postings = together(postings(days).items(), effort(spent, alignment).items())
+    _count_heads(booked, days)
+    _count_estimates(booked, days)
+    _weigh_on_parents(booked, active)
+    last = days[-1][1]
+    booked.unbroken = last.counts and last.type.casefold() in _MEANT_TO_BREAK_DOWN
+    return booked
+
+
+def _day_of(item: WorkItem, state: Snapshot, decision: Decided, covered: bool) -> Day:
+    counted = item.kind != "pull_request" or decision.counts_pull_request
+    in_scope = counted and state.in_scope
+    shares: dict[str, int] = {}
+    for row in decision.rows:
+        shares[row.node] = shares.get(row.node, 0) + row.share
+    return Day(
+        in_scope=in_scope,
+        broken_down=covered,
+        done=in_scope and state.status_category == "done",
+        type=state.type or UNTYPED,
+        points=thousandths(state.estimate_points),
+        seconds=None if state.original_estimate_s is None else int(state.original_estimate_s),
+        alignment=tuple(sorted(shares.items())) or ((UNALIGNED, SHARE),),
+    )
+
+
+def _count_heads(booked: Booked, days: Sequence[tuple[date, Day]]) -> None:
+    before = ""
+    for on, day in days:
+        nodes = " ".join(node for node, _ in day.alignment) if day.counts else ""
+        if nodes != before:
+            _step(booked.headcounts, on, before, nodes)
+        before = nodes
+
+
+def _step(counts: dict[tuple[str, date], int], on: date, before: str | None, after: str | None) -> None:
+    for key, change in ((before, -1), (after, 1)):
+        if key:
+            counts[key, on] = counts.get((key, on), 0) + change
+
+
+def _count_estimates(booked: Booked, days: Sequence[tuple[date, Day]]) -> None:
+    before: set[tuple[str, str, int]] = set()
+    for on, day in days:
+        after: set[tuple[str, str, int]] = set()
+        if day.counts and day.points is not None:
+            after.add(("points", day.type, day.points))
+        if day.counts and day.seconds is not None:
+            after.add(("time", day.type, day.seconds))
+        for keys, change in ((before - after, -1), (after - before, 1)):
+            for unit, kind, estimate in keys:
+                key = (unit, kind, on, estimate)
+                booked.estimates[key] = booked.estimates.get(key, 0) + change
+        before = after
+
+
+def _weigh_on_parents(booked: Booked, active: Sequence[tuple[date, str | None]]) -> None:
+    before: str | None = None
+    for on, parent in active:
+        if parent != before:
+            _step(booked.activity, on, before, parent)
+        before = parent
+
+
+class Segment(msgspec.Struct, frozen=True, array_like=True):
+    """An alignment in force from ``since`` (microseconds) until the next segment."""
+
+    since: int
+    rows: tuple[tuple[str, int, str | None, str | None, str | None], ...]  # node, share, level, rule, inherited from
+    ambiguous: bool
+    rule_error: bool
+
+
+class ItemState(msgspec.Struct, frozen=True):
+    """All that was computed of an item: what its children inherit, and what it has contributed so far.
+
+    The lists have the keys and amounts of the tables of the same names.
+    """
+
+    bequests: list[tuple[int, Bequest]] = []
+    cycle: tuple[str, ...] = ()
+    unbroken: bool = False
+    alignment: list[Segment] = []
+    postings: list[tuple[date, str, str, str, tuple[int, ...]]] = []
+    headcounts: list[tuple[str, date, int]] = []
+    estimates: list[tuple[str, str, date, int, int]] = []
+    activity: list[tuple[str, date, int]] = []
+    baseline_done: list[tuple[int, str, date, int]] = []
+
+
+def segments(decided: Timeline[Decided]) -> list[Segment]:
+    """The dated alignment of an item; an unaligned stretch is a segment on the reserved node."""
+    return [
+        Segment(
+            at,
+            tuple((row.node, row.share, row.level, row.rule, row.inherited_from) for row in value.rows)
+            or ((UNALIGNED, SHARE, None, None, None),),
+            value.ambiguous,
+            value.rule_error,
+        )
+        for at, value in decided
+    ]
