@@ -103,7 +103,7 @@ class Database:
             uow = UnitOfWork(connection, self.now())
             yield uow
             grew = await append(connection, uow.pending)
-        if grew:
+        if grew or uow.appended:
             self.appended.notify()
 
     @asynccontextmanager

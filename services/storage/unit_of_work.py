@@ -25,6 +25,7 @@ class UnitOfWork:
     connection: AsyncConnection
     now: datetime
     pending: list[wire.Event] = field(default_factory=list)
+    appended: bool = False  #: the log grew already, by other means than `emit`
 
     def emit(self, data: EventData, *, event_id: str | None = None) -> wire.Event:
         """Say what happened; it reaches the log when the transaction commits."""
@@ -69,13 +70,8 @@ class UnitOfWork:
 
 async def append(connection: AsyncConnection, pending: Sequence[wire.Event]) -> bool:
     """Write events to the log, in order; True if there were any."""
-    if not pending:
-        return False
-    if connection.dialect.name == "postgresql":
-        # Positions are given before commit; without the lock a reader could pass one that commits later.
-        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _APPEND_LOCK})
-    await connection.execute(
-        tables.log.insert(),
+    await append_rows(
+        connection,
         [
             {
                 "id": event.id,
@@ -88,4 +84,14 @@ async def append(connection: AsyncConnection, pending: Sequence[wire.Event]) -> 
             for event in pending
         ],
     )
-    return True
+    return bool(pending)
+
+
+async def append_rows(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows to the log as they are. Append last: on PostgreSQL the log is locked until the commit."""
+    if not rows:
+        return
+    if connection.dialect.name == "postgresql":
+        # Positions are given before commit; without the lock a reader could pass one that commits later.
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _APPEND_LOCK})
+    await connection.execute(tables.log.insert(), list(rows))

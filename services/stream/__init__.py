@@ -1,0 +1,1 @@
+"""The stream: the log's readers, embedded or on Kafka, and what is promised around every handler."""

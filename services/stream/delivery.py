@@ -1,0 +1,230 @@
+"""Delivery around every handler: each event's effect exactly once, a poison event set aside, an outage waited for.
+
+The position of a consumer is moved in the same transaction as what its handler wrote; it is also the fence that
+makes a redelivered, duplicated or late record harmless.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from prometheus_client import Counter
+from sqlalchemy import select
+
+from schemas import wire
+from services.storage import tables
+from services.storage.database import Database, is_outage
+from services.storage.unit_of_work import UnitOfWork
+
+log = structlog.get_logger(__name__)
+Handler = Callable[[UnitOfWork, Sequence[wire.Event]], Awaitable[None]]
+
+HANDLED = Counter("courseline_events_handled", "Events whose effect is committed.", ["consumer"])
+DEAD = Counter("courseline_events_dead", "Events set aside as dead letters.", ["consumer"])
+REPEATED = Counter("courseline_events_repeated", "Deliveries that had no effect any more.", ["consumer"])
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """A group of readers that share one position: what it hears, and what it does with it."""
+
+    name: str
+    topics: tuple[wire.Topic, ...]
+    handle: Handler
+    batch: int = 500
+    attempts: int = 3  #: before an event alone in its transaction is set aside
+
+
+@dataclass(frozen=True)
+class Record:
+    """Bytes on a partition of a topic. ``position`` is the log's; ``offset`` the broker's, nought without one."""
+
+    topic: str
+    partition: int
+    position: int
+    offset: int
+    value: bytes
+
+
+@dataclass
+class Condition:
+    """What a consumer is waiting for, for whoever asks whether the service is ready."""
+
+    waiting_for: str | None = None
+
+
+@dataclass
+class Delivered:
+    """What became of some records."""
+
+    handled: int = 0
+    dead: int = 0
+    repeated: int = 0
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    record: Record
+    event: wire.Event | None
+    problem: str = ""
+
+
+@dataclass
+class Delivery:
+    """Delivers records to one consumer."""
+
+    database: Database
+    consumer: Consumer
+    condition: Condition = field(default_factory=Condition)
+
+    async def deliver(self, records: Sequence[Record]) -> Delivered:
+        """Handle these records, in their order, and move the position past them; however long it takes.
+
+        A database that is away is waited for. An event that fails by itself ``attempts`` times becomes a dead
+        letter, and the rest goes on.
+        """
+        decoded = [_decode(record) for record in records]
+        result = Delivered()
+        await self._deliver_some(decoded, result)
+        HANDLED.labels(self.consumer.name).inc(result.handled)
+        DEAD.labels(self.consumer.name).inc(result.dead)
+        REPEATED.labels(self.consumer.name).inc(result.repeated)
+        return result
+
+    async def _deliver_some(self, decoded: Sequence[_Decoded], result: Delivered) -> None:
+        try:
+            await self._waiting(lambda: self._commit(decoded, result))
+        except Exception as error:
+            if len(decoded) > 1:
+                middle = len(decoded) // 2
+                await self._deliver_some(decoded[:middle], result)
+                await self._deliver_some(decoded[middle:], result)
+            else:
+                await self._deliver_one(decoded[0], error, result)
+
+    async def _deliver_one(self, one: _Decoded, error: Exception, result: Delivered) -> None:
+        """The one that fails by itself: a few more tries, then it is set aside."""
+        for attempt in range(1, self.consumer.attempts):
+            await asyncio.sleep(min(0.01 * 4**attempt, 1) * random.uniform(0.5, 1))  # noqa: S311
+            try:
+                return await self._waiting(lambda: self._commit([one], result))
+            except Exception as again:
+                error = again
+        problem = f"{type(error).__name__}: {error}"
+        log.error(
+            "event.dead",
+            consumer=self.consumer.name,
+            topic=one.record.topic,
+            position=one.record.position,
+            problem=problem,
+        )
+        return await self._waiting(lambda: self._commit([_Decoded(one.record, one.event, problem)], result))
+
+    async def _waiting(self, step: Callable[[], Awaitable[None]]) -> None:
+        attempt = 0
+        while True:
+            try:
+                await step()
+            except Exception as error:
+                if not is_outage(error):
+                    raise
+                self.condition.waiting_for = "database"
+                log.warning("database.away", consumer=self.consumer.name, error=type(error).__name__)
+                await asyncio.sleep(min(0.05 * 2**attempt, 5) * random.uniform(0.5, 1))  # noqa: S311
+                attempt += 1
+            else:
+                self.condition.waiting_for = None
+                return
+
+    async def _commit(self, decoded: Sequence[_Decoded], result: Delivered) -> None:
+        """One transaction: the fence, the handler, dead letters, the new positions."""
+        async with self.database.write() as uow:
+            fences = await self._fences(uow, decoded)
+            fresh = [one for one in decoded if one.record.position > fences[one.record.topic, one.record.partition]]
+            events = [one.event for one in fresh if one.event is not None and not one.problem]
+            dead = [one for one in fresh if one.problem]
+            if events:
+                await self.consumer.handle(uow, events)
+            if dead:
+                await _bury(uow, self.consumer, dead)
+            await _move(uow, self.consumer.name, decoded, fences)
+        result.handled += len(events)
+        result.dead += len(dead)
+        result.repeated += len(decoded) - len(fresh)
+
+    async def _fences(self, uow: UnitOfWork, decoded: Sequence[_Decoded]) -> dict[tuple[str, int], int]:
+        wanted = sorted({(one.record.topic, one.record.partition) for one in decoded})
+        await uow.upsert(
+            tables.positions,
+            [
+                {
+                    "consumer": self.consumer.name,
+                    "topic": topic,
+                    "partition": partition,
+                    "position": 0,
+                    "offset": 0,
+                    "updated_at": uow.now,
+                }
+                for topic, partition in wanted
+            ],
+        )
+        table = tables.positions.c
+        rows = await uow.connection.execute(
+            select(table.topic, table.partition, table.position)
+            .where((table.consumer == self.consumer.name) & table.topic.in_({topic for topic, _ in wanted}))
+            .order_by(table.topic, table.partition)
+            .with_for_update()
+        )
+        return {(row.topic, row.partition): row.position for row in rows}
+
+
+def _decode(record: Record) -> _Decoded:
+    try:
+        return _Decoded(record, wire.decode(record.value))
+    except wire.Undecodable as error:
+        return _Decoded(record, None, str(error))
+
+
+async def _bury(uow: UnitOfWork, consumer: Consumer, dead: Sequence[_Decoded]) -> None:
+    rows: list[dict[str, Any]] = [
+        {
+            "consumer": consumer.name,
+            "topic": one.record.topic,
+            "partition": one.record.partition,
+            "position": one.record.position,
+            "event_id": one.event.id if one.event else None,
+            "key": one.event.key if one.event else None,
+            "type": one.event.type if one.event else None,
+            "value": one.record.value,
+            "error": one.problem,
+            "attempts": consumer.attempts,
+            "at": uow.now,
+        }
+        for one in dead
+    ]
+    await uow.connection.execute(tables.dead_letters.insert(), rows)
+
+
+async def _move(
+    uow: UnitOfWork, consumer: str, decoded: Sequence[_Decoded], fences: dict[tuple[str, int], int]
+) -> None:
+    last: dict[tuple[str, int], Record] = {}
+    for one in decoded:
+        key = (one.record.topic, one.record.partition)
+        if key not in last or one.record.offset >= last[key].offset:
+            last[key] = one.record
+    rows = [
+        {
+            "consumer": consumer,
+            "topic": topic,
+            "partition": partition,
+            "position": max(record.position, fences[topic, partition]),
+            "offset": record.offset + 1,
+            "updated_at": uow.now,
+        }
+        for (topic, partition), record in sorted(last.items())
+    ]
+    await uow.upsert(tables.positions, rows, replace=("position", "offset", "updated_at"))

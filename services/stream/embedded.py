@@ -1,0 +1,74 @@
+"""The embedded stream: consumers read the log table itself. One machine, no broker, the same handlers.
+
+A local durable log, not Kafka: one partition a topic, all consumers in as many processes as you like, but only one
+of them makes progress on a topic at a time.
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from services.storage.database import Database, is_outage, woken
+from services.stream.delivery import Condition, Consumer, Delivery
+from services.stream.log import positions_of, read_after
+
+log = structlog.get_logger(__name__)
+#: How long a reader waits before it looks for what other processes wrote; its own process wakes it at once.
+_LOOK_AGAIN_S = 0.5
+
+
+@dataclass
+class EmbeddedStream:
+    """All consumers over one database's log."""
+
+    database: Database
+    consumers: Sequence[Consumer]
+
+    def __post_init__(self) -> None:
+        self.conditions = {consumer.name: Condition() for consumer in self.consumers}
+
+    async def run(self) -> None:
+        """Deliver for ever."""
+        async with asyncio.TaskGroup() as group:
+            for consumer in self.consumers:
+                group.create_task(self._follow(consumer), name=f"consumer {consumer.name}")
+
+    async def settle(self) -> int:
+        """Deliver until every consumer is at the end of the log and caused nothing new; the events handled."""
+        total = 0
+        while True:
+            handled = 0
+            for consumer in self.consumers:
+                while count := await self._step(consumer):
+                    handled += count
+            total += handled
+            if not handled:
+                return total
+
+    async def _follow(self, consumer: Consumer) -> None:
+        while True:
+            ticket = self.database.appended.ticket()
+            if not await self._step(consumer):
+                await woken(ticket, _LOOK_AGAIN_S)
+
+    async def _step(self, consumer: Consumer) -> int:
+        """Deliver the next batch; the number of records read."""
+        condition = self.conditions[consumer.name]
+        try:
+            async with self.database.read() as connection:
+                positions = await positions_of(connection, consumer)
+                records = await read_after(connection, positions, consumer.batch)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            condition.waiting_for = "database"
+            await asyncio.sleep(random.uniform(0.2, 0.5))  # noqa: S311
+            return 1
+        if records:
+            await Delivery(self.database, consumer, condition).deliver(records)
+        else:
+            condition.waiting_for = None
+        return len(records)
