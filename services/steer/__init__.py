@@ -1,0 +1,1 @@
+"""Steer: is each node on course? Progress, forecast, drift and findings."""
