@@ -134,21 +134,36 @@ def gamma_poisson(
     """
     if remaining <= 0:
         return Distribution((), "done", len(samples))
+    a, b, needed = _posterior(samples, remaining, prior)
+    if b <= 0 or a <= 0:
+        return Distribution((0.0,) * horizon, "gamma_poisson", len(samples))
+    ways = _log_ways(a, needed)
+    cdf: list[float] = []
+    for week in range(1, horizon + 1):
+        cdf.append(_at_least(ways, a, b / (b + week)))
+        if cdf[-1] > 1 - 1e-12:
+            break
+    return Distribution((*cdf, *[cdf[-1]] * (horizon - len(cdf))), "gamma_poisson", len(samples))
+
+
+def chance_within(samples: Sequence[float], remaining: float, prior: Prior | None, weeks: int) -> float:
+    """One value of `gamma_poisson`: the chance that the work is done within so many weeks."""
+    if remaining <= 0:
+        return 1.0
+    a, b, needed = _posterior(samples, remaining, prior)
+    if weeks <= 0 or b <= 0 or a <= 0:
+        return 0.0
+    return _at_least(_log_ways(a, needed), a, b / (b + weeks))
+
+
+def _posterior(samples: Sequence[float], remaining: float, prior: Prior | None) -> tuple[float, float, int]:
     counts = [max(0.0, sample) for sample in samples]
     a = (prior.pace * prior.weight if prior else 0.5) + sum(counts)
     b = (prior.weight if prior else 0.0) + len(counts)
     phi = dispersion(counts)
     if phi > _DISPERSED:
         a, remaining = a / phi, remaining / phi
-    if b <= 0 or a <= 0:
-        return Distribution((0.0,) * horizon, "gamma_poisson", len(counts))
-    needed = math.ceil(remaining - 1e-9)
-    cdf = []
-    for week in range(1, horizon + 1):
-        cdf.append(_at_least(needed, a, b / (b + week)))
-        if cdf[-1] > 1 - 1e-12:
-            break
-    return Distribution((*cdf, *[cdf[-1]] * (horizon - len(cdf))), "gamma_poisson", len(counts))
+    return a, b, math.ceil(remaining - 1e-9)
 
 
 def dispersion(samples: Sequence[float]) -> float:
@@ -159,14 +174,16 @@ def dispersion(samples: Sequence[float]) -> float:
     return sum((sample - mean) ** 2 for sample in samples) / (len(samples) - 1) / mean
 
 
-def _at_least(needed: int, a: float, p: float) -> float:
-    """P(X >= needed) for X negative binomial (a, p): 1 less the sum of its first terms, each from the one before."""
-    log_term = a * math.log(p)
-    below = math.exp(log_term)
-    for count in range(1, needed):
-        log_term += math.log((a + count - 1) / count) + math.log1p(-p)
-        below += math.exp(log_term)
-    return max(0.0, 1.0 - below) if needed > 0 else 1.0
+def _log_ways(a: float, needed: int) -> "np.ndarray":
+    """log of Γ(a + i) / (Γ(a) i!) for i below `needed`, each from the one before."""
+    counts = np.arange(1, needed)
+    return np.concatenate(([0.0], np.cumsum(np.log((a + counts - 1) / counts))))
+
+
+def _at_least(ways: "np.ndarray", a: float, p: float) -> float:
+    """P(X >= len(ways)) for X negative binomial (a, p): 1 less the sum of its first terms."""
+    terms = ways + a * math.log(p) + np.arange(len(ways)) * math.log1p(-p)
+    return max(0.0, 1.0 - float(np.exp(terms).sum()))
 
 
 def weeks_of_data(
