@@ -4,7 +4,7 @@ import difflib
 import types
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -129,10 +129,18 @@ def _walk(location: Location, model: type[BaseModel]) -> Iterator[tuple[int | st
     here: list[Any] = [model]
     for part in location:
         below = [kind for one in here for kind in _below(one, part)]
-        tag = not below and isinstance(part, str) and len(here) > 1
-        if not tag:
-            here = below
-        yield part, not tag, here
+        chosen = [one for one in here if _tagged(one, part)] if not below and len(here) > 1 else []
+        here = chosen or below
+        yield part, not chosen, here
+
+
+def _tagged(kind: Any, part: int | str) -> bool:
+    """Whether a union's error names this option: by its name, or by the literal that tells it apart."""
+    return part == getattr(kind, "__name__", None) or any(
+        get_origin(leaf) is Literal and part in get_args(leaf)
+        for annotation in _fields(kind).values()
+        for leaf in _leaves(annotation)
+    )
 
 
 def _below(kind: Any, part: int | str) -> list[Any]:
