@@ -225,9 +225,8 @@ class Flow:
             return
         children = [world.items[one] for one in world.children.get(parent.id, ())]
         growing = self.growth > 0 and parent in self._parents
-        if (not growing and all(child.done for child in children) and not self._waiting) or (
-            parent.type == "Story" and all(child.done for child in children)
-        ):
+        last = parent.type == "Story" or not (growing or self._waiting)
+        if last and all(child.done for child in children):
             world.finish(parent, author=who)
 
     # -- items change ----------------------------------------------------------------------------------------------

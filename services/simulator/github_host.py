@@ -1,0 +1,292 @@
+"""A GitHub host over a simulated world: the part of its REST API that a reader needs."""
+
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp
+
+from services.simulator.answers import Dated, json_answer, origin
+from services.simulator.github_lists import Lists, Unprocessable, paged
+from services.simulator.github_shapes import Row, event, events, issue, label, milestone, repository, user
+from services.simulator.model import Container, Item
+from services.simulator.world import World
+
+TOKEN = "simulated-github-token"  # noqa: S105 - opens nothing but the simulation
+_DOCUMENTATION = "https://docs.github.com/rest"
+_VERSIONS = ("2022-11-28", "2026-03-10")
+_ACCEPTED = ("live", "archived")
+
+
+class Refused(Exception):
+    """A request that GitHub answers with an error of its usual shape."""
+
+    def __init__(self, status: int, message: str, location: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.location = location
+
+
+class Answer(NamedTuple):
+    data: Any
+    headers: Mapping[str, str] = MappingProxyType({})
+
+
+class GithubHost:
+    """The endpoints. ``hourly`` is the primary limit, None where it is off, as on an Enterprise Server by default;
+    ``enterprise`` is the version of an Enterprise Server, which then has neither sub-issues nor types."""
+
+    def __init__(
+        self, world: World, *, token: str = TOKEN, hourly: int | None = 5000, enterprise: str | None = None
+    ) -> None:
+        self.world = world
+        self.token = token  #: may change while the host runs, as a token may expire
+        self.hourly = hourly
+        self._enterprise = enterprise
+        self._lists = Lists(world)
+        self._used = 0
+        self._window = world.now
+
+    def app(self) -> ASGIApp:
+        in_repository: list[tuple[str, Callable[[Request, Container], Answer]]] = [
+            ("", self.repository),
+            ("/issues", self.issues),
+            ("/issues/events", self.repository_events),
+            ("/issues/{number:int}", self.issue),
+            ("/issues/{number:int}/events", self.issue_events),
+            ("/issues/{number:int}/timeline", self.issue_events),
+            ("/milestones", self.milestones),
+            ("/milestones/{number:int}", self.milestone),
+            ("/labels", self.labels),
+        ]
+        if self._enterprise is None:
+            in_repository += [
+                ("/issues/{number:int}/sub_issues", self.sub_issues),
+                ("/issues/{number:int}/parent", self.parent),
+            ]
+        routes: list[BaseRoute] = [
+            Route("/meta", self._answered(self.meta)),
+            Route("/user", self._answered(self.user)),
+            Route("/rate_limit", self._answered(self.rate_limit)),
+            Route("/orgs/{owner}/repos", self._answered(self.repositories)),
+        ]
+        routes += [
+            Route(prefix + path, self._answered(self._inside(endpoint)))
+            for path, endpoint in in_repository
+            for prefix in ("/repositories/{id:int}", "/repos/{owner}/{name}")
+        ]
+        routes.append(Route("/{path:path}", self._answered(self.nothing)))
+        return Dated(Starlette(routes=[Mount("/api/v3", routes=routes), *routes]), self.world)
+
+    # -- the door ----------------------------------------------------------------------------------------------
+
+    def _answered(self, endpoint: Callable[[Request], Answer]) -> Callable[[Request], Response]:
+        async def answered(request: Request) -> Response:
+            with self.world.lock:
+                try:
+                    self._let_in(request)
+                    answer = endpoint(request)
+                except Refused as error:
+                    return self._error(request, error)
+                except Unprocessable as error:
+                    return self._error(request, Refused(422, str(error)))
+                return self._conditional(request, answer)
+
+        return answered  # type: ignore[return-value]  # Starlette takes either
+
+    def _let_in(self, request: Request) -> None:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if not token:
+            raise Refused(401, "Requires authentication")
+        if scheme.lower() not in ("bearer", "token") or not hmac.compare_digest(token.encode(), self.token.encode()):
+            raise Refused(401, "Bad credentials")
+        version = request.headers.get("x-github-api-version", _VERSIONS[0])
+        if version not in _VERSIONS:
+            raise Refused(400, f"The API version {version[:20]} is not supported.")
+        if self.world.now - self._window >= timedelta(hours=1):
+            self._window, self._used = self.world.now, 0
+        if self.hourly is not None and self._used >= self.hourly and not request.url.path.endswith("/rate_limit"):
+            raise Refused(403, "API rate limit exceeded for user ID 1.")
+
+    def _conditional(self, request: Request, answer: Answer) -> Response:
+        found = json_answer(answer.data, headers=answer.headers)
+        # an ETag belongs to the token that asked: after a rotation every one of them misses
+        etag = f'W/"{hashlib.sha256(self.token.encode() + bytes(found.body)).hexdigest()}"'
+        found.headers["etag"] = etag
+        if request.headers.get("if-none-match") == etag:
+            found = Response(status_code=304, headers={"etag": etag, **answer.headers})
+        elif not request.url.path.endswith("/rate_limit"):
+            self._used += 1
+        return self._with_limits(found)
+
+    def _error(self, request: Request, error: Refused) -> Response:
+        data: Row = {"message": error.message, "documentation_url": _DOCUMENTATION, "status": str(error.status)}
+        headers = {}
+        if error.location is not None:
+            data["url"] = headers["location"] = error.location
+        return self._with_limits(json_answer(data, error.status, headers))
+
+    def _with_limits(self, response: Response) -> Response:
+        response.headers["x-github-media-type"] = "github.v3; format=json"
+        if self._enterprise is not None:
+            response.headers["x-github-enterprise-version"] = self._enterprise
+        if self.hourly is not None:
+            for name, value in self._limits(self.hourly).items():
+                response.headers[f"x-ratelimit-{name}"] = str(value)
+            response.headers["x-ratelimit-resource"] = "core"
+        return response
+
+    def _limits(self, hourly: int) -> dict[str, int]:
+        reset = int((self._window + timedelta(hours=1)).timestamp())
+        return {"limit": hourly, "remaining": max(0, hourly - self._used), "used": self._used, "reset": reset}
+
+    # -- the host ----------------------------------------------------------------------------------------------
+
+    def nothing(self, request: Request) -> Answer:
+        raise Refused(404, "Not Found")
+
+    def meta(self, request: Request) -> Answer:
+        data: Row = {"verifiable_password_authentication": False}
+        return Answer(data | ({"installed_version": self._enterprise} if self._enterprise else {}))
+
+    def user(self, request: Request) -> Answer:
+        return Answer(user(1), {"x-oauth-scopes": "read:org, repo"})
+
+    def rate_limit(self, request: Request) -> Answer:
+        if self.hourly is None:
+            raise Refused(404, "Rate limiting is not enabled.")
+        core = self._limits(self.hourly)
+        return Answer({"resources": {"core": core}, "rate": core})
+
+    def repositories(self, request: Request) -> Answer:
+        owner = request.path_params["owner"].lower()
+        found = [
+            one
+            for one in self.world.containers.values()
+            if one.tracker == "github" and one.state in _ACCEPTED and one.key.lower().startswith(f"{owner}/")
+        ]
+        if not found:
+            raise Refused(404, "Not Found")
+        here = f"{self._api(request)}/organizations/5/repos"
+        return Answer(*paged([repository(one, self._api(request)) for one in found], request, here))
+
+    # -- a repository ------------------------------------------------------------------------------------------
+
+    def _inside(self, endpoint: Callable[[Request, Container], Answer]) -> Callable[[Request], Answer]:
+        def inside(request: Request) -> Answer:
+            return endpoint(request, self._container(request))
+
+        return inside
+
+    def repository(self, request: Request, where: Container) -> Answer:
+        return Answer(repository(where, self._api(request)))
+
+    def issues(self, request: Request, where: Container) -> Answer:
+        items, headers = self._lists.issues(where, request, f"{self._home(request, where)}/issues")
+        return Answer([self._row(request, item) for item in items], headers)
+
+    def repository_events(self, request: Request, where: Container) -> Answer:
+        found, headers = paged(self._lists.events(where), request, f"{self._home(request, where)}/issues/events")
+        api, old = self._api(request), self._enterprise is not None
+        return Answer([event(self.world, one, api, with_issue=True, enterprise=old) for one in found], headers)
+
+    def issue(self, request: Request, where: Container) -> Answer:
+        number = request.path_params["number"]
+        new = self.world.items.get(self.world.transferred.get((where.id, number), 0))
+        if new is not None:
+            home = self.world.containers[new.container]
+            if home.state not in _ACCEPTED:
+                raise Refused(404, "Not Found")
+            raise Refused(301, "Moved Permanently", f"{self._home(request, home)}/issues/{new.number}")
+        if self.world.find(where.id, number) is None and (where.id, number) in self.world.deleted:
+            raise Refused(410, "This issue was deleted")
+        return Answer(self._row(request, self._item(request, where)))
+
+    def issue_events(self, request: Request, where: Container) -> Answer:
+        item = self._item(request, where)
+        found, headers = paged(events(self.world, item), request, str(request.url.replace(query="")))
+        return Answer([event(self.world, one, self._api(request)) for one in found], headers)
+
+    def sub_issues(self, request: Request, where: Container) -> Answer:
+        children = sorted(self.world.children.get(self._item(request, where).id, ()))
+        found, headers = paged(children, request, str(request.url.replace(query="")))
+        return Answer([self._row(request, self.world.items[one]) for one in found], headers)
+
+    def parent(self, request: Request, where: Container) -> Answer:
+        found = self.world.items.get(self._item(request, where).parent or 0)
+        if found is None:
+            raise Refused(404, "Not Found")
+        return Answer(self._row(request, found))
+
+    def milestones(self, request: Request, where: Container) -> Answer:
+        state = request.query_params.get("state", "open")
+        found = [one for one in where.milestones if state in ("all", "closed" if one.closed else "open")]
+        rows: Sequence[Row] = [milestone(self.world, one, self._api(request)) for one in found]
+        return Answer(*paged(rows, request, f"{self._home(request, where)}/milestones"))
+
+    def milestone(self, request: Request, where: Container) -> Answer:
+        for one in where.milestones:
+            if one.number == request.path_params["number"]:
+                return Answer(milestone(self.world, one, self._api(request)))
+        raise Refused(404, "Not Found")
+
+    def labels(self, request: Request, where: Container) -> Answer:
+        rows = [label(where, name, self._api(request)) for name in sorted(where.labels)]
+        return Answer(*paged(rows, request, f"{self._home(request, where)}/labels"))
+
+    # -- within ------------------------------------------------------------------------------------------------
+
+    def _api(self, request: Request) -> str:
+        return origin(request) + ("/api/v3" if request.url.path.startswith("/api/v3/") else "")
+
+    def _home(self, request: Request, where: Container) -> str:
+        return f"{self._api(request)}/repositories/{where.id}"
+
+    def _row(self, request: Request, item: Item) -> Row:
+        return issue(self.world, item, self._api(request), enterprise=self._enterprise is not None)
+
+    def _item(self, request: Request, where: Container) -> Item:
+        item = self.world.find(where.id, request.path_params["number"])
+        if item is None:
+            raise Refused(404, "Not Found")
+        return item
+
+    def _container(self, request: Request) -> Container:
+        asked = request.path_params
+        if "id" in asked:
+            found = self.world.containers.get(asked["id"])
+            return self._readable(found)
+        key = f"{asked['owner']}/{asked['name']}".lower()
+        repositories = [one for one in self.world.containers.values() if one.tracker == "github"]
+        for one in repositories:
+            if one.key.lower() == key:
+                return self._readable(one)
+        for one in repositories:
+            if key in (former.lower() for former in one.former_keys):
+                self._readable(one)
+                raise Refused(301, "Moved Permanently", self._moved(request, one))
+        raise Refused(404, "Not Found")
+
+    def _readable(self, found: Container | None) -> Container:
+        if found is None or found.tracker != "github" or found.state not in _ACCEPTED:
+            raise Refused(404, "Not Found")
+        return found
+
+    def _moved(self, request: Request, to: Container) -> str:
+        asked = request.path_params
+        rest = request.url.path.split(f"/repos/{asked['owner']}/{asked['name']}", 1)[-1]
+        query = f"?{request.url.query}" if request.url.query else ""
+        return f"{self._home(request, to)}{rest}{query}"
+
+
+def github_host(world: World, **settings: Any) -> ASGIApp:
+    """The application of a host; ``settings`` are those of `GithubHost`."""
+    return GithubHost(world, **settings).app()
