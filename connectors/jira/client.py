@@ -1,0 +1,159 @@
+"""Requests to one Jira site: the `jira` library for authentication, session and URLs; paging, proof and retry are ours.
+
+The library's own paging and retry are never used: they end early on a short page, an empty body or a wait of more
+than a minute, and say nothing.
+"""
+
+import threading
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import anyio.to_thread
+import jira
+import msgspec
+from anyio import CapacityLimiter
+
+from connectors.answers import Answer, ask, parsed, redirected
+from connectors.base import AuthenticationFailed, ConnectorError, RateLimited, Retriable
+from connectors.pacing import Clock, Pacer, Priority, persistently, retry_after
+
+#: Reasons that hold for the whole site, not for one endpoint.
+_WHOLE_SITE = ("jira-quota", "global", "tenant")
+
+
+class JiraConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """How to reach one Jira site. ``token`` is an API token (with ``email``) or a personal access token."""
+
+    name: str
+    url: str
+    token: str
+    email: str | None = None
+    projects: tuple[str, ...] = ()  #: keys; none: all that can be seen
+    fields: dict[str, str] = {}  #: our name -> the site's field, by id or name
+    team_field: str | None = None
+    concurrency: int = 4
+    rate: float | None = None  #: requests a second; None: as the answers ask
+
+    def __repr__(self) -> str:
+        return f"JiraConfig(name={self.name!r}, url={self.url!r})"
+
+
+class Refused(ConnectorError):
+    """The site understood the request and says no: 400, 403, 404 or 410."""
+
+    def __init__(self, status: int, message: str, source: str) -> None:
+        self.status = status
+        self.said = message
+        super().__init__(f"answered {status}: {message}", source=source)
+
+
+class JiraClient:
+    """Lanes of one credential, each with a client of its own."""
+
+    def __init__(self, config: JiraConfig, clock: Clock | None = None) -> None:
+        self.config = config
+        self.pacer = Pacer(concurrency=config.concurrency, rate=config.rate, clock=clock)
+        self.server_time: datetime | None = None
+        self.limits: dict[str, str] = {}
+        self._threads = CapacityLimiter(config.concurrency)
+        self._own = threading.local()
+        self._opened: list[jira.JIRA] = []
+
+    def _client(self) -> jira.JIRA:
+        found: jira.JIRA | None = getattr(self._own, "client", None)
+        if found is None:
+            config = self.config
+            found = jira.JIRA(
+                server=config.url.rstrip("/"),
+                basic_auth=(config.email, config.token) if config.email else None,
+                token_auth=None if config.email else config.token,
+                get_server_info=False,
+                max_retries=0,
+                timeout=60,
+                options={"rest_api_version": "2", "check_update": False},
+            )
+            found._session.trust_env = False  # a .netrc must not replace the credential
+            self._own.client = found
+            self._opened.append(found)
+        return found
+
+    async def get(
+        self, path: str, params: Mapping[str, Any] | None = None, *, shape: type[Any] = dict, **how: Any
+    ) -> Any:
+        """What GET answers, as JSON of the wanted outer shape."""
+        return await self._ask("GET", path, shape, {"params": dict(params or {})}, **how)
+
+    async def post(self, path: str, body: Mapping[str, Any], **how: Any) -> Any:
+        """What POST answers, as a JSON object. Only ever used for searches: nothing is written."""
+        return await self._ask("POST", path, dict, {"json": dict(body)}, **how)
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        shape: type[Any],
+        what: dict[str, Any],
+        *,
+        scope: str = "*",
+        priority: Priority = Priority.POLL,
+        tries: int = 6,
+    ) -> Any:
+        scope = path.split("?")[0] if scope == "*" else scope
+
+        async def attempt() -> Any:
+            answer = await anyio.to_thread.run_sync(
+                self._send, method, path, what, limiter=self._threads, abandon_on_cancel=True
+            )
+            return self._accepted(answer, shape, scope)
+
+        return await persistently(self.pacer, attempt, scope=scope, priority=priority, tries=tries)
+
+    def _send(self, method: str, path: str, what: dict[str, Any]) -> Answer:
+        client = self._client()
+        url = f"{client.server_url}/rest/{path}"
+        for _ in range(5):
+            answer = ask(client._session, method, url, **what)
+            if answer.status not in (301, 302, 303, 307, 308):
+                return answer
+            url = redirected(answer, url)
+        raise AuthenticationFailed("the tracker redirects in a circle", source=self.config.name)
+
+    def _accepted(self, answer: Answer, shape: type[Any], scope: str) -> Any:
+        source = self.config.name
+        self.server_time = answer.date or self.server_time
+        self.limits |= {key: value for key, value in answer.headers.items() if "ratelimit" in key}
+        reason = answer.headers.get("x-seraph-loginreason", "")
+        if "AUTHENTICATION_DENIED" in reason or "AUTHENTICATED_FAILED" in reason:
+            raise AuthenticationFailed(
+                "the credential is refused (log in once with a browser: a CAPTCHA may be due)", source=source
+            )
+        if answer.headers.get("x-ausername") == "anonymous":
+            raise AuthenticationFailed(
+                "the site takes us for anonymous: the token is invalid or expired", source=source
+            )
+        if answer.status == 429 or (answer.status == 503 and "retry-after" in answer.headers):
+            raise self._limited(answer, scope)
+        if answer.status == 401:
+            raise AuthenticationFailed(
+                "the credential is refused (401). Make a new API token, and check `email`", source=source
+            )
+        if answer.status >= 500 or answer.status in (202, 408, 425):
+            raise Retriable(f"answered {answer.status}", source=source)
+        if answer.status >= 400:
+            if answer.is_html and answer.status == 403:
+                raise AuthenticationFailed("the credential is refused (403, a page of HTML)", source=source)
+            raise Refused(answer.status, answer.message(), source)
+        return parsed(answer, shape)
+
+    def _limited(self, answer: Answer, scope: str) -> RateLimited:
+        reason = answer.headers.get("ratelimit-reason", "") or "rate limit"
+        seconds = retry_after(answer.headers.get("retry-after"), self.pacer.clock.now())
+        whole = any(part in reason for part in _WHOLE_SITE)
+        self.pacer.park(seconds, reason, "*" if whole else scope)
+        return RateLimited(self.pacer.clock.now() + timedelta(seconds=seconds), reason, source=self.config.name)
+
+    async def close(self) -> None:
+        for client in self._opened:
+            client._session.close()
+        self._opened.clear()

@@ -1,0 +1,37 @@
+"""Pure: the JQL we send. Times are relative or epoch milliseconds, which know no time zone."""
+
+from datetime import datetime
+from math import ceil
+
+#: Index lag and clock differences that a poll reaches back over.
+OVERLAP_MIN = 15
+
+
+def milliseconds(moment: datetime) -> int:
+    """Epoch milliseconds, which JQL takes unquoted and reads as UTC."""
+    return int(moment.timestamp() * 1000)
+
+
+def window(project: str, start: datetime | None, end: datetime | None) -> str:
+    """Issues of a project created in [start, end), oldest first: neighbours share their bound, so nothing is twice."""
+    bounds = [f"project = {project}"]
+    if start is not None:
+        bounds.append(f"created >= {milliseconds(start)}")
+    if end is not None:
+        bounds.append(f"created < {milliseconds(end)}")
+    return " AND ".join(bounds) + " ORDER BY created ASC, key ASC"
+
+
+def minutes_back(since: datetime, now: datetime) -> int:
+    """Whole minutes, rounded up, from now back to a moment; at least one."""
+    return max(1, ceil((now - since).total_seconds() / 60))
+
+
+def changed(project: str, since: datetime, now: datetime) -> str:
+    """Issues of a project updated since a moment of the server's clock; no upper bound, oldest change first."""
+    return f"project = {project} AND updated >= -{minutes_back(since, now)}m ORDER BY updated ASC, key ASC"
+
+
+def unordered(query: str) -> str:
+    """The query without its order, as counting wants it."""
+    return query.partition(" ORDER BY ")[0]

@@ -1,0 +1,534 @@
+"""A Jira site, read completely: windows of creation in parallel for the past, keyset polls for the present."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from connectors.base import (
+    AuthenticationFailed,
+    Check,
+    ConnectorError,
+    Container,
+    Discovery,
+    Fatal,
+    Page,
+    RateLimited,
+    Retriable,
+    Skippable,
+    Unreachable,
+)
+from connectors.jira import jql
+from connectors.jira.client import JiraClient, JiraConfig, Refused
+from connectors.jira.translate import Site, milestone, moment, site, work_item
+from connectors.pacing import Clock, Priority
+from schemas.work import Gap, Milestone, Quarantined, WorkItem
+
+#: Jira gives at most so many issues a page when fields are asked for.
+PAGE = 100
+#: A window larger than this is split, so that a lane never runs alone for long.
+LARGEST_WINDOW = 20_000
+#: Counting and listing may differ by what changed meanwhile; more is a short answer.
+_TOLERANCE = 0.01
+
+
+class Window(msgspec.Struct):
+    """Issues created in [start, end); ``anchor`` is the creation time of the last one that is stored."""
+
+    start: datetime | None
+    end: datetime | None
+    anchor: datetime | None = None
+    seen: int = 0
+    done: bool = False
+
+
+class Checkpoint(msgspec.Struct):
+    """Where the reading of a project is: windows of a backfill in progress, or the start of the last whole pass."""
+
+    began: datetime | None = None  #: server time at the start of the backfill
+    windows: list[Window] = []
+    cursor: datetime | None = None  #: server time at the start of the last complete pass
+    total: int | None = None
+
+
+_CHECKPOINT: msgspec.json.Decoder[Checkpoint] = msgspec.json.Decoder(Checkpoint)
+
+
+def _encoded(checkpoint: Checkpoint) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(checkpoint))
+
+
+class JiraConnector:
+    """Reads one site. See `connectors.base.Connector` for what every method promises."""
+
+    def __init__(self, config: JiraConfig, clock: Clock | None = None) -> None:
+        self.config = config
+        self.source = config.name
+        self.client = JiraClient(config, clock)
+        self._account: str | None = None
+        self._cloud = True
+        self._site: Site | None = None
+        self._bulk_history = True
+
+    @property
+    def requests(self) -> int:
+        return self.client.pacer.requests
+
+    async def close(self) -> None:
+        await self.client.close()
+
+    # -- what there is -----------------------------------------------------------------------------------------
+
+    async def discover(self) -> Discovery:
+        """The projects the configuration names, or all that can be seen; those that cannot be are gaps."""
+        info = await self._server_info()
+        await self._load_site()
+        found = {container.key: container for container in await self._projects()}
+        wanted = self.config.projects or tuple(found)
+        gaps = [
+            Gap(
+                source=self.source,
+                container=key,
+                reason="not_found",
+                detail="the project does not exist or the account may not browse it",
+                fix=f"check the key, and give the account the Browse Projects permission in {key}",
+            )
+            for key in wanted
+            if key not in found
+        ]
+        return Discovery(
+            containers=tuple(found[key] for key in wanted if key in found),
+            gaps=tuple(gaps),
+            flavour="jira-cloud" if self._cloud else "jira-dc",
+            version=str(info.get("version", "")),
+            server_time=self.client.server_time,
+        )
+
+    async def _server_info(self) -> Mapping[str, Any]:
+        info: Mapping[str, Any] = await self._seeing(self.client.get("api/2/serverInfo"))
+        kind = info.get("deploymentType")
+        if kind not in ("Cloud", "Server", "Data Center"):
+            raise Unreachable("no Jira answers at this address: serverInfo names no deploymentType", source=self.source)
+        self._cloud = kind == "Cloud"
+        await self._same_account(first=True)
+        return info
+
+    async def _seeing(self, asked: Any) -> Any:
+        try:
+            return await asked
+        except Refused as error:
+            if error.status == 403:
+                raise AuthenticationFailed(f"the credential is refused: {error.said}", source=self.source) from error
+            raise Unreachable(f"no Jira answers at this address ({error.status})", source=self.source) from error
+
+    async def _same_account(self, *, first: bool = False) -> None:
+        """Who we are must not change during a pass: a lost session is answered with empty lists, not with errors."""
+        me = await self._seeing(self.client.get("api/2/myself"))
+        account = me.get("accountId") or me.get("key")
+        if not account:
+            raise AuthenticationFailed("the site does not say who we are", source=self.source)
+        if first:
+            self._account = account
+        elif account != self._account:
+            raise AuthenticationFailed("the account changed in the middle of a pass", source=self.source)
+
+    async def _load_site(self) -> Site:
+        fields = await self._seeing(self.client.get("api/2/field", shape=list))
+        statuses = await self._seeing(self.client.get("api/2/status", shape=list))
+        self._site, missing = site(
+            self.source,
+            self.config.url,
+            fields=_rows(fields),
+            statuses=_rows(statuses),
+            named=self.config.fields,
+            team=self.config.team_field,
+        )
+        if missing:
+            raise Fatal(
+                f"the site has no field {', '.join(repr(name) for name in missing)}; correct `fields` or `team_field`",
+                source=self.source,
+            )
+        return self._site
+
+    async def _projects(self) -> list[Container]:
+        if not self._cloud:
+            rows = await self._seeing(self.client.get("api/2/project", shape=list))
+            return [_container(row, "archived" if row.get("archived") else "live") for row in _rows(rows)]
+        found: dict[str, Container] = {}
+        for state, status in (("live", "live"), ("archived", "archived"), ("trashed", "deleted")):
+            start = 0
+            while True:
+                page = await self._seeing(
+                    self.client.get("api/3/project/search", {"status": status, "startAt": start, "maxResults": 50})
+                )
+                rows = _rows(page.get("values"))
+                for row in rows:
+                    found.setdefault(str(row.get("id")), _container(row, state))
+                start += len(rows)
+                if page.get("isLast", True) or not rows:
+                    break
+        return list(found.values())
+
+    # -- reading -----------------------------------------------------------------------------------------------
+
+    async def read(self, container: Container, checkpoint: bytes | None) -> AsyncIterator[Page]:
+        """A backfill, its continuation, or a poll of one project, page by page."""
+        state = _CHECKPOINT.decode(checkpoint) if checkpoint else Checkpoint()
+        try:
+            if self._site is None:
+                await self._server_info()
+                await self._load_site()
+            started = await self._now()
+            milestones = await self._milestones(container)
+            yield Page(container=container.key, milestones=tuple(milestones), checkpoint=_encoded(state))
+            reading = self._backfill(container, state) if state.cursor is None else self._poll(container, state)
+            async for page in reading:
+                yield page
+            await self._same_account()
+        except Refused as error:
+            raise Skippable(_gap(self.source, container, error)) from error
+        cursor = state.began if state.cursor is None and state.began else started
+        yield Page(
+            container=container.key, checkpoint=_encoded(Checkpoint(cursor=cursor)), complete=True, total=state.total
+        )
+
+    async def _now(self) -> datetime:
+        await self._same_account()
+        return self.client.server_time or self.client.pacer.clock.now()
+
+    async def _milestones(self, container: Container) -> list[Milestone]:
+        rows: list[Mapping[str, Any]] = []
+        if not self._cloud:
+            rows = _rows(await self.client.get(f"api/2/project/{container.id}/versions", shape=list))
+        while self._cloud:
+            page = await self.client.get(
+                f"api/3/project/{container.id}/version", {"startAt": len(rows), "maxResults": 100}, scope="versions"
+            )
+            found = _rows(page.get("values"))
+            rows += found
+            if page.get("isLast", True) or not found:
+                break
+        url = self.config.url.rstrip("/")
+        return [one for row in rows if (one := milestone(row, self.source, container.key, url)) is not None]
+
+    async def _backfill(self, container: Container, state: Checkpoint) -> AsyncIterator[Page]:
+        if not state.windows:
+            state.began = await self._now()
+            state.total = await self._count(jql.window(container.id, None, None))
+            state.windows = await self._windows(container, state.total)
+            yield self._page(container, state, [])
+        for attempt in (1, 2):
+            async for page in self._lanes(container, state):
+                yield page
+            seen, count = (
+                sum(window.seen for window in state.windows),
+                await self._count(jql.window(container.id, None, state.began)),
+            )
+            if seen >= count * (1 - _TOLERANCE) - 3:
+                return
+            if attempt == 1:  # the search ended early somewhere: read the windows again, whole
+                state.windows = [Window(window.start, window.end) for window in state.windows]
+        raise Retriable(
+            f"the search ended normally after {seen} of about {count} issues, twice", source=self.source,
+            container=container.key,
+        )  # fmt: skip
+
+    async def _windows(self, container: Container, total: int) -> list[Window]:
+        """Windows of creation, of about equal length in time, at least as many as there are lanes."""
+        if total <= PAGE:
+            return [Window(None, None)]
+        first = await self._edge(container, "ASC")
+        last = await self._edge(container, "DESC")
+        if first is None or last is None or last - first < timedelta(hours=1):
+            return [Window(None, None)]
+        lanes = self.config.concurrency
+        parts = max(min(lanes * 2, total // PAGE), -(-total // LARGEST_WINDOW), 1)
+        step = (last - first) / parts
+        bounds = [(first + step * part).replace(microsecond=0) for part in range(1, parts)]
+        return [Window(start, end) for start, end in zip([None, *bounds], [*bounds, None], strict=True)]
+
+    async def _edge(self, container: Container, order: str) -> datetime | None:
+        query = f"project = {container.id} ORDER BY created {order}"
+        page = await self._search(query, ["created"], size=1, token=None)
+        rows = _rows(page.get("issues"))
+        return moment((rows[0].get("fields") or {}).get("created")) if rows else None
+
+    async def _lanes(self, container: Container, state: Checkpoint) -> AsyncIterator[Page]:
+        """All open windows at once, as many as the credential's lanes let through; pages in order of arrival."""
+        waiting = [window for window in state.windows if not window.done]
+        queue: asyncio.Queue[tuple[Window, list[Any], bool] | None] = asyncio.Queue(maxsize=self.config.concurrency)
+
+        async def fill(window: Window) -> None:
+            async for rows, last in self._window(container, window):
+                await queue.put((window, rows, last))
+
+        async def fill_all() -> None:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for window in waiting:
+                        group.create_task(fill(window))
+            finally:
+                await queue.put(None)
+
+        lanes = asyncio.create_task(fill_all())
+        try:
+            while (arrived := await queue.get()) is not None:
+                window, entries, last = arrived
+                if entries:
+                    window.anchor = entries[-1].created_at if isinstance(entries[-1], WorkItem) else window.anchor
+                window.seen += len(entries)
+                window.done = last
+                yield self._page(container, state, entries)
+            await lanes
+        except BaseExceptionGroup as group:
+            raise _first(group) from group
+        finally:
+            lanes.cancel()
+            await asyncio.gather(lanes, return_exceptions=True)
+
+    async def _window(
+        self, container: Container, window: Window
+    ) -> AsyncIterator[tuple[list[WorkItem | Quarantined], bool]]:
+        """One window's issues page by page to the proven end of its token chain."""
+        start = window.anchor or window.start
+        query = jql.window(container.id, start, window.end)
+        token: str | None = None
+        tokens: set[str] = set()
+        known: set[str] = set()
+        while True:
+            page = await self._search(query, self._wanted(), size=PAGE, token=token, priority=Priority.BACKFILL)
+            rows = [row for row in page["issues"] if not _id(row) or _id(row) not in known]
+            known.update(_id(row) for row in rows)
+            token = _next(page, tokens, self.source)
+            yield await self._translated(container, rows, Priority.BACKFILL), token is None
+            if token is None:
+                return
+
+    async def _poll(self, container: Container, state: Checkpoint) -> AsyncIterator[Page]:
+        """What changed since the last complete pass, with an overlap; the query is anchored anew after each page.
+
+        While we page, changed issues only move behind the anchor, so none is passed over.
+        """
+        assert state.cursor is not None
+        anchor = state.cursor - timedelta(minutes=jql.OVERLAP_MIN)
+        known: dict[str, Any] = {}
+        token: str | None = None
+        tokens: set[str] = set()
+        query = jql.changed(container.id, anchor, await self._now())
+        while True:
+            page = await self._search(query, self._wanted(), size=PAGE, token=token)
+            rows = [row for row in page["issues"] if known.get(_id(row)) != _updated(row)]
+            known |= {_id(row): _updated(row) for row in rows}
+            if rows:
+                yield self._page(container, state, await self._translated(container, rows, Priority.HISTORY))
+            token = _next(page, tokens, self.source)
+            if token is None:
+                return
+            latest = max((found for row in page["issues"] if (found := _updated(row)) is not None), default=None)
+            if latest is not None and latest - anchor >= timedelta(minutes=2):
+                anchor, token = latest, None
+                tokens.clear()
+                query = jql.changed(container.id, anchor, await self._now())
+
+    def _page(self, container: Container, state: Checkpoint, entries: Sequence[WorkItem | Quarantined]) -> Page:
+        return Page(
+            container=container.key,
+            items=tuple(entry for entry in entries if isinstance(entry, WorkItem)),
+            quarantined=tuple(entry for entry in entries if isinstance(entry, Quarantined)),
+            checkpoint=_encoded(state),
+            total=state.total,
+        )
+
+    def _wanted(self) -> list[str]:
+        assert self._site is not None
+        return self._site.wanted()
+
+    # -- single questions --------------------------------------------------------------------------------------
+
+    async def _search(
+        self, query: str, fields: list[str], *, size: int, token: str | None, priority: Priority = Priority.POLL
+    ) -> dict[str, Any]:
+        """One page of a search, its shape proven."""
+        body: dict[str, Any] = {"jql": query, "fields": fields, "maxResults": size}
+        if self._cloud:
+            path, body = "api/3/search/jql", body | ({"nextPageToken": token} if token else {})
+        else:
+            path, body = "api/2/search", body | {"startAt": int(token or 0)}
+        page: dict[str, Any] = await self.client.post(path, body, scope="search", priority=priority)
+        if not isinstance(page.get("issues"), list):
+            raise Unreachable("a page of the search has no list of issues", source=self.source)
+        if not self._cloud:
+            end = int(token or 0) + len(page["issues"])
+            page["nextPageToken"] = str(end) if page["issues"] and end < int(page.get("total", 0)) else None
+        return page
+
+    async def _count(self, query: str) -> int:
+        if self._cloud:
+            answer = await self.client.post("api/3/search/approximate-count", {"jql": jql.unordered(query)})
+            return int(answer.get("count", 0))
+        answer = await self.client.post("api/2/search", {"jql": query, "fields": ["key"], "maxResults": 0})
+        return int(answer.get("total", 0))
+
+    async def _translated(
+        self, container: Container, rows: Sequence[Any], priority: Priority
+    ) -> list[WorkItem | Quarantined]:
+        assert self._site is not None
+        histories = await self._histories([_id(row) for row in rows if _id(row).isdigit()], priority)
+        return [work_item(row, histories.get(_id(row), []), self._site, container.key) for row in rows]
+
+    async def _histories(self, ids: Sequence[str], priority: Priority) -> dict[str, list[Mapping[str, Any]]]:
+        """Every issue's whole changelog; in bulk where the site can, one by one elsewhere."""
+        if not ids:
+            return {}
+        if self._cloud and self._bulk_history:
+            try:
+                return await self._bulk_histories(ids, priority)
+            except Refused as error:
+                if error.status not in (404, 405):
+                    raise
+                self._bulk_history = False
+        alone = await asyncio.gather(*(self._history(id_, priority) for id_ in ids))
+        return dict(zip(ids, alone, strict=True))
+
+    async def _bulk_histories(self, ids: Sequence[str], priority: Priority) -> dict[str, list[Mapping[str, Any]]]:
+        found: dict[str, list[Mapping[str, Any]]] = {}
+        token: str | None = None
+        tokens: set[str] = set()
+        while True:
+            body: dict[str, Any] = {"issueIdsOrKeys": list(ids), "maxResults": 1000}
+            page = await self.client.post(
+                "api/3/changelog/bulkfetch", body | ({"nextPageToken": token} if token else {}), scope="history",
+                priority=priority,
+            )  # fmt: skip
+            if not isinstance(page.get("issueChangeLogs"), list):
+                raise Unreachable("a page of changelogs has no list of them", source=self.source)
+            for log in _rows(page["issueChangeLogs"]):
+                found.setdefault(str(log.get("issueId")), []).extend(_rows(log.get("changeHistories")))
+            token = _next(page, tokens, self.source)
+            if token is None:
+                return found
+
+    async def _history(self, id_: str, priority: Priority) -> list[Mapping[str, Any]]:
+        if not self._cloud:
+            answer = await self.client.get(
+                f"api/2/issue/{id_}", {"fields": "status", "expand": "changelog"}, scope="history", priority=priority
+            )
+            return _rows((answer.get("changelog") or {}).get("histories"))
+        found: list[Mapping[str, Any]] = []
+        while True:
+            page = await self.client.get(
+                f"api/3/issue/{id_}/changelog", {"startAt": len(found), "maxResults": 100}, scope="history",
+                priority=priority,
+            )  # fmt: skip
+            rows = _rows(page.get("values"))
+            found += rows
+            if page.get("isLast", True) or not rows:
+                return found
+
+    async def fetch(self, container: Container, external_ids: list[str]) -> Page:
+        """These issues as they are now. An id with a reported error is asked again; one passed over is gone."""
+        if self._site is None:
+            await self._server_info()
+            await self._load_site()
+        entries: list[WorkItem | Quarantined] = []
+        waiting = list(external_ids)
+        for _ in range(5):
+            failed: list[str] = []
+            for start in range(0, len(waiting), PAGE):
+                body = {"issueIdsOrKeys": waiting[start : start + PAGE], "fields": self._wanted()}
+                answer = await self.client.post("api/3/issue/bulkfetch", body, scope="issue", priority=Priority.HINT)
+                entries += await self._translated(container, _rows(answer.get("issues")), Priority.HINT)
+                failed += [str(row.get("id")) for row in _rows(answer.get("issueErrors"))]
+            waiting = failed
+            if not waiting:
+                break
+        if waiting:
+            raise Retriable(f"{len(waiting)} issues could not be fetched", source=self.source, container=container.key)
+        return self._page(container, Checkpoint(), entries)
+
+    # -- check -------------------------------------------------------------------------------------------------
+
+    async def check(self) -> list[Check]:
+        """Address and credential, projects, clock, rate limit."""
+        name = self.source
+        try:
+            found = await self.discover()
+        except AuthenticationFailed as error:
+            fix = "make a new API token (Data Center: personal access token) and put it in the token file"
+            return [Check(name=f"{name}: credential", ok=False, detail=str(error), fix=fix, exit_code=4)]
+        except (Retriable, RateLimited) as error:
+            fix = "check `url` and the network; `curl URL/rest/api/2/serverInfo` should answer"
+            return [Check(name=f"{name}: reachable", ok=False, detail=str(error), fix=fix, exit_code=5)]
+        except ConnectorError as error:
+            return [Check(name=f"{name}: configuration", ok=False, detail=str(error), fix="", exit_code=1)]
+        checks = [
+            Check(name=f"{name}: credential", ok=True, detail=f"{found.flavour} {found.version}"),
+            Check(name=f"{name}: projects", ok=True, detail=", ".join(one.key for one in found.containers)),
+        ]
+        checks += [
+            Check(name=f"{name}: project {gap.container}", ok=False, detail=gap.detail, fix=gap.fix, exit_code=1)
+            for gap in found.gaps
+        ]
+        return [*checks, *_clock_and_limit(name, found, self.client)]
+
+
+def _clock_and_limit(name: str, found: Discovery, client: JiraClient) -> Iterable[Check]:
+    if found.server_time is not None:
+        skew = abs((found.server_time - client.pacer.clock.now()).total_seconds())
+        yield Check(
+            name=f"{name}: clock", ok=skew < 120, detail=f"{skew:.0f} s apart", exit_code=0 if skew < 120 else 1,
+            fix="" if skew < 120 else "set this machine's clock by NTP",
+        )  # fmt: skip
+    left = client.limits.get("x-ratelimit-remaining")
+    if left is not None:
+        yield Check(name=f"{name}: rate limit", ok=True, detail=f"{left} requests left")
+
+
+def _rows(value: Any) -> list[Mapping[str, Any]]:
+    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+
+
+def _id(row: Any) -> str:
+    return str(row.get("id", "")) if isinstance(row, dict) else ""
+
+
+def _updated(row: Any) -> datetime | None:
+    fields = row.get("fields") if isinstance(row, dict) else None
+    return moment(fields.get("updated")) if isinstance(fields, dict) else None
+
+
+def _next(page: Mapping[str, Any], known: set[str], source: str) -> str | None:
+    """The next page's token; None at the end. One that was there before would lead in a circle."""
+    token = page.get("nextPageToken")
+    if not token:
+        return None
+    if token in known:
+        raise Unreachable("the tracker gave the same page token twice", source=source)
+    known.add(token)
+    return str(token)
+
+
+def _container(row: Mapping[str, Any], state: Any) -> Container:
+    return Container(id=str(row.get("id")), key=str(row.get("key")), title=str(row.get("name", "")), state=state)
+
+
+def _gap(source: str, container: Container, error: Refused) -> Gap:
+    return Gap(
+        source=source,
+        container=container.key,
+        reason="forbidden" if error.status == 403 else "not_found" if error.status == 404 else "unreadable",
+        detail=f"the site answered {error.status}: {error.said}",
+        fix=f"give the account the Browse Projects permission in {container.key}",
+    )
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error to report of several lanes that failed: the most lasting one."""
+    leaves = [_first(error) if isinstance(error, BaseExceptionGroup) else error for error in group.exceptions]
+    for kind in (AuthenticationFailed, Fatal, Skippable, Refused, RateLimited, ConnectorError):
+        for leaf in leaves:
+            if isinstance(leaf, kind):
+                return leaf
+    return leaves[0]
