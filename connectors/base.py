@@ -117,10 +117,6 @@ class Connector(Protocol):
         one, continued), an incremental poll after a complete one. Applying a page twice is harmless."""
         ...
 
-    async def fetch(self, container: Container, external_ids: list[str]) -> Page:
-        """These items as they are now, whole; ids that are gone are simply absent from the page."""
-        ...
-
     async def check(self) -> list[Check]:
         """Credential, scopes, visible containers, clock skew, rate limit left; each failure with its fix."""
         ...

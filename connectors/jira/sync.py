@@ -427,27 +427,6 @@ class JiraConnector:
             if page.get("isLast", True) or not rows:
                 return found
 
-    async def fetch(self, container: Container, external_ids: list[str]) -> Page:
-        """These issues as they are now. An id with a reported error is asked again; one passed over is gone."""
-        if self._site is None:
-            await self._server_info()
-            await self._load_site()
-        entries: list[WorkItem | Quarantined] = []
-        waiting = list(external_ids)
-        for _ in range(5):
-            failed: list[str] = []
-            for start in range(0, len(waiting), PAGE):
-                body = {"issueIdsOrKeys": waiting[start : start + PAGE], "fields": self._wanted()}
-                answer = await self.client.post("api/3/issue/bulkfetch", body, scope="issue", priority=Priority.HINT)
-                entries += await self._translated(container, _rows(answer.get("issues")), Priority.HINT)
-                failed += [str(row.get("id")) for row in _rows(answer.get("issueErrors"))]
-            waiting = failed
-            if not waiting:
-                break
-        if waiting:
-            raise Retriable(f"{len(waiting)} issues could not be fetched", source=self.source, container=container.key)
-        return self._page(container, Checkpoint(), entries)
-
     # -- check -------------------------------------------------------------------------------------------------
 
     async def check(self) -> list[Check]:
