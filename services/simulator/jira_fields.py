@@ -108,7 +108,7 @@ def _custom(id_: str, name: str, type_: str, custom: str, items: str | None = No
     schema = {"type": type_, "custom": custom, "customId": figure} | ({"items": items} if items else {})
     return {
         "id": id_, "key": id_, "name": name, "custom": True, "orderable": True, "navigable": True, "searchable": True,
-        "untranslatedName": name, "clauseNames": [f"cf[{figure}]", name], "schema": schema,
+        "clauseNames": [f"cf[{figure}]", name], "schema": schema,
     }  # fmt: skip
 
 

@@ -160,7 +160,6 @@ class JiraSite:
             "scmInfo": "simulated",
             "serverTitle": "Acme",
             "serverTimeZone": "Etc/UTC",
-            "defaultLocale": {"locale": "en_US"},
         }
 
     def tenant(self, request: Request, asked: Row) -> Row:
