@@ -5,20 +5,18 @@ from collections.abc import Sequence
 from schemas import wire
 from services.stream.delivery import Consumer, Handler
 
-ALIGN, STEER, ALERT = "align", "steer", "alert"
+ALIGN, STEER = "align", "steer"
 
 
-def consumers(*, align: Handler, steer: Handler, alert: Handler) -> Sequence[Consumer]:
+def consumers(*, align: Handler, steer: Handler) -> Sequence[Consumer]:
     """In the order in which data flows.
 
     | group | hears | does |
     |---|---|---|
     | align | work, align | maps each touched item to its nodes and books the ledger |
     | steer | ledger | judges each node whose ledger changed: progress, forecast, drift |
-    | alert | drift | tells the teams of findings that opened, worsened or closed |
     """
     return (
         Consumer(ALIGN, (wire.WORK, wire.ALIGN), align),
         Consumer(STEER, (wire.LEDGER,), steer),
-        Consumer(ALERT, (wire.DRIFT,), alert),
     )

@@ -21,6 +21,8 @@ from schemas.events import (
     SourceSynced,
     StrategyApplied,
 )
+from services.ledger.strategies import current_strategy
+from services.steer.calendar import WorkCalendar
 from services.steer.drift import fold
 from services.steer.figures import Ledger, evaluations, load_ledger, outlook, progress, roll
 from services.steer.findings import Step, health, percent, schedule_finding, step
@@ -68,6 +70,19 @@ async def handle(uow: UnitOfWork, events: Sequence[wire.Event]) -> None:
             case SourceSynced():
                 everything = True
     await judge(uow, None if everything else nodes, quiet=quiet)
+
+
+async def judge_if_due(uow: UnitOfWork) -> None:
+    """Judge every node where a day ended, or a source went out of sight or came back, since the last judgement."""
+    rows = (await uow.connection.execute(select(tables.node_figures.c.as_of, tables.node_figures.c.stale))).all()
+    strategy = await current_strategy(uow.connection)
+    if strategy is None or not rows:
+        return
+    seen = await sight(uow, uow.now)
+    calendar = WorkCalendar.of(strategy.file.calendar)
+    today = calendar.day_of(uow.now)
+    if any(calendar.day_of(row.as_of) != today or row.stale != (seen.stale or not seen.whole) for row in rows):
+        await judge(uow)
 
 
 async def judge(uow: UnitOfWork, changed: Iterable[str] | None = None, *, quiet: str | None = None) -> None:

@@ -1,0 +1,358 @@
+"""From settings to a running application: every resource is opened here, and closed when the context ends."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from sqlalchemy import select
+
+from connectors.base import Check, Connector
+from connectors.github.client import GitHubConfig
+from connectors.github.sync import GitHubConnector
+from connectors.jira.client import JiraConfig
+from connectors.jira.sync import JiraConnector
+from schemas.events import FindingClosed, FindingOpened
+from schemas.strategy import StrategyFile, parse_strategy
+from services.align.adopt import adopt
+from services.align.forget import forget
+from services.align.handlers import Aligner
+from services.consumers import ALIGN, STEER, consumers
+from services.ingest.poller import SourceSummary, SyncProgress, poll_forever, sync_source
+from services.ingest.remember import remember
+from services.settings import GitHubSource, JiraSource, Settings
+from services.steer import handlers as steer
+from services.steer.figures import load_ledger, roll
+from services.storage import migrate, tables
+from services.storage.database import Database
+from services.storage.unit_of_work import UnitOfWork
+from services.stream.embedded import EmbeddedStream
+from services.stream.log import redrive
+
+log = structlog.get_logger(__name__)
+STAGES = frozenset({"ingest", "align", "steer", "alert", "feed", "relay"})
+#: How often it is looked whether a day has ended or a source went out of sight.
+_TICK_S = 30.0
+
+
+class NotMigrated(RuntimeError):
+    """The database's tables are of another version. ``courseline db upgrade`` mends it."""
+
+
+@dataclass(frozen=True)
+class SyncSummary:
+    """What one complete sync came to, source by source."""
+
+    sources: tuple[SourceSummary, ...]
+
+
+@dataclass(frozen=True)
+class NodeChange:
+    """A node before and after a strategy is applied."""
+
+    id: str
+    kind: str
+    title: str
+    change: str  #: new, changed, removed or same
+    ratio_before: float | None
+    ratio_after: float | None
+
+
+@dataclass(frozen=True)
+class Move:
+    """An item that another strategy aligns elsewhere."""
+
+    item: str
+    title: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PlanSummary:
+    """What a strategy file does, or did: nodes, items moved, findings."""
+
+    version: int
+    first: bool
+    changed: bool
+    nodes: tuple[NodeChange, ...] = ()
+    moved: int = 0
+    moves: tuple[Move, ...] = ()
+    findings_opened: int = 0
+    findings_closed: int = 0
+
+
+class _Undone(Exception):
+    """Ends a transaction that was only meant to show what would happen."""
+
+
+@dataclass
+class App:
+    """The application over one database."""
+
+    settings: Settings
+    database: Database
+    connectors: dict[str, Connector]
+    aligner: Aligner
+    stream: EmbeddedStream
+
+    # -- commands ----------------------------------------------------------------------------------------------
+
+    async def sync(
+        self,
+        source: str | None = None,
+        *,
+        full: bool = False,
+        on_progress: Callable[[SyncProgress], None] = lambda _: None,
+    ) -> SyncSummary:
+        """One complete pass over the sources (or one of them), and everything downstream of it."""
+        wanted = [one for one in self.settings.sources if source is None or one.name == source]
+        summaries = await asyncio.gather(
+            *(
+                sync_source(
+                    self.database,
+                    self.connectors[one.name],
+                    poll_every=one.poll_every,
+                    kind=one.kind,
+                    full=full,
+                    on_progress=on_progress,
+                )
+                for one in wanted
+            )
+        )
+        await self.settle()
+        return SyncSummary(tuple(summaries))
+
+    async def settle(self) -> int:
+        """Handle everything that is in the log; the number of events handled."""
+        return await self.stream.settle()
+
+    def strategy(self) -> tuple[str, StrategyFile]:
+        """The strategy file as it is on disk. Raises InvalidStrategy."""
+        path = self.settings.strategy_file
+        text = path.read_text(encoding="utf-8")
+        channels = [channel.name for channel in self.settings.alerts.channels]
+        return text, parse_strategy(text, file=path.name, channels=channels)
+
+    async def plan(self) -> PlanSummary:
+        """What `apply` would do: the very same steps, in a transaction that is then undone."""
+        await self.settle()
+        found: PlanSummary | None = None
+        try:
+            async with self.database.write() as uow:
+                found = await self._apply(uow, approve=False, by=None, why=None, restate=False)
+                raise _Undone
+        except _Undone:
+            pass
+        assert found is not None
+        return found
+
+    async def apply(
+        self, *, approve: bool = False, by: str | None = None, why: str | None = None, restate: bool = False
+    ) -> PlanSummary:
+        """Make the strategy file current, with everything downstream of it."""
+        await self.settle()
+        async with self.database.write() as uow:
+            found = await self._apply(uow, approve=approve, by=by, why=why, restate=restate)
+        await self.settle()
+        return found
+
+    async def _apply(
+        self, uow: UnitOfWork, *, approve: bool, by: str | None, why: str | None, restate: bool
+    ) -> PlanSummary:
+        text, file = self.strategy()
+        before = await _standing(uow)
+        adopted = await adopt(uow, self.aligner, text, file, approve=approve, by=by, why=why, restate=restate)
+        if not adopted.changed:
+            return PlanSummary(adopted.version, first=False, changed=False)
+        said = len(uow.pending)
+        await steer.judge(uow, quiet=steer.RULES_CHANGED)
+        after = await _standing(uow)
+        happened = [event.data for event in uow.pending[said:]]
+        return _difference(adopted.version, adopted.first, before, after, happened)
+
+    async def replay(self, on_progress: Callable[[int], None] = lambda _: None) -> int:
+        """Forget everything computed and build it again from the log; the number of events read.
+
+        Nothing is said anew: what was published stays published.
+        """
+        await self.settle()
+        async with self.database.write() as uow:
+            read = await remember(uow, on_progress)
+            await forget(uow)
+            await self.aligner.align_all(uow)
+            await steer.judge(uow)
+            uow.pending.clear()
+        return read
+
+    async def redrive(self, topic: str | None = None, ids: Iterable[int] | None = None) -> int:
+        """Send dead letters again; the number sent."""
+        async with self.database.write() as uow:
+            sent = await redrive(uow, topic=topic, ids=None if ids is None else list(ids))
+        await self.settle()
+        return sent
+
+    async def check(self) -> list[Check]:
+        """Database, migrations and every source."""
+        checks = [await self._check_database()]
+        for connector in self.connectors.values():
+            checks += await connector.check()
+        return checks
+
+    async def _check_database(self) -> Check:
+        revision = await migrate.current(self.database)
+        good = revision == migrate.head()
+        return Check(
+            name="database",
+            ok=good,
+            detail=f"at revision {revision}" if good else f"at revision {revision}, needed is {migrate.head()}",
+            fix="" if good else "run `courseline db upgrade`",
+            exit_code=0 if good else 1,
+        )
+
+    # -- running -----------------------------------------------------------------------------------------------
+
+    async def run(self, stages: frozenset[str] = STAGES) -> None:
+        """Run stages until cancelled."""
+        groups = {"align": ALIGN, "steer": STEER}
+        wanted = {groups[stage] for stage in stages if stage in groups}
+        stream = EmbeddedStream(self.database, [one for one in self.stream.consumers if one.name in wanted])
+        async with asyncio.TaskGroup() as group:
+            if wanted:
+                group.create_task(stream.run(), name="stream")
+            if "ingest" in stages:
+                for source in self.settings.sources:
+                    group.create_task(
+                        poll_forever(
+                            self.database,
+                            self.connectors[source.name],
+                            poll_every=source.poll_every,
+                            kind=source.kind,
+                            now=self.database.now,
+                        ),
+                        name=f"source {source.name}",
+                    )
+            if "steer" in stages:
+                group.create_task(self._tick(), name="clock")
+
+    async def _tick(self) -> None:
+        """Judge again when a day has ended, or a source went out of sight or came back."""
+        while True:
+            async with self.database.write() as uow:
+                await steer.judge_if_due(uow)
+            await asyncio.sleep(_TICK_S)
+
+
+async def _standing(uow: UnitOfWork) -> "_Standing":
+    ledger = await load_ledger(uow.connection, uow.now)
+    ratios: dict[str, tuple[str, str, float | None]] = {}
+    if ledger is not None:
+        rolled = roll(ledger)
+        for node in ledger.tree.nodes.values():
+            ratio = rolled[node.id].ratio
+            ratios[node.id] = (node.kind, node.title, None if ratio is None else float(ratio))
+    table = tables.alignments.c
+    rows = await uow.connection.execute(
+        select(table.item, table.node).where(table.valid_to.is_(None)).order_by(table.item, table.seq)
+    )
+    aligned: dict[str, tuple[str, ...]] = {}
+    for row in rows:
+        aligned[row.item] = (*aligned.get(row.item, ()), row.node)
+    items = tables.items.c
+    named = await uow.connection.execute(select(items.uid, items.key))
+    return _Standing(ratios, aligned, {row.uid: row.key for row in named})
+
+
+@dataclass(frozen=True)
+class _Standing:
+    nodes: dict[str, tuple[str, str, float | None]]
+    aligned: dict[str, tuple[str, ...]]
+    keys: dict[str, str]
+
+
+def _difference(version: int, first: bool, before: _Standing, after: _Standing, happened: Sequence[object]) -> PlanSummary:
+    nodes = []
+    for node in [*after.nodes, *(one for one in before.nodes if one not in after.nodes)]:
+        old, new = before.nodes.get(node), after.nodes.get(node)
+        kind, title, _ = new or old or ("", "", None)
+        change = "new" if old is None else "removed" if new is None else "same" if old == new else "changed"
+        nodes.append(NodeChange(node, kind, title, change, old[2] if old else None, new[2] if new else None))
+    moved = [] if first else [one for one in after.aligned if before.aligned.get(one) != after.aligned[one]]
+    return PlanSummary(
+        version,
+        first,
+        True,
+        tuple(nodes),
+        len(moved),
+        tuple(
+            Move(after.keys.get(one, one), "", before.aligned.get(one, ()), after.aligned[one])
+            for one in sorted(moved)[:50]
+        ),
+        sum(isinstance(one, FindingOpened) for one in happened),
+        sum(isinstance(one, FindingClosed) for one in happened),
+    )
+
+
+def connector_for(source: JiraSource | GitHubSource) -> Connector:
+    """The connector that a configured source asks for."""
+    token = source.token.get_secret_value()
+    if isinstance(source, JiraSource):
+        return JiraConnector(
+            JiraConfig(
+                name=source.name,
+                url=source.url,
+                token=token,
+                email=source.email,
+                projects=source.projects,
+                fields=source.fields,
+                team_field=source.team_field,
+                concurrency=source.concurrency,
+                rate=source.rate,
+            )
+        )
+    return GitHubConnector(
+        GitHubConfig(
+            name=source.name,
+            url=source.url,
+            token=token,
+            repositories=source.repositories,
+            organizations=source.organizations,
+            fields=source.fields,
+            team_field=source.team_field,
+            concurrency=source.concurrency,
+            rate=source.rate,
+        )
+    )
+
+
+@asynccontextmanager
+async def open_app(settings: Settings, *, upgrade: bool = True) -> AsyncIterator[App]:
+    """The application, open for as long as the context lasts.
+
+    A SQLite database is brought to this version's tables, after a copy was saved; another one must be already.
+    """
+    async with AsyncExitStack() as stack:
+        database = Database(settings.database_url)
+        stack.push_async_callback(database.close)
+        await _prepare(database, upgrade=upgrade)
+        connectors = {source.name: connector_for(source) for source in settings.sources}
+        for connector in connectors.values():
+            stack.push_async_callback(connector.close)
+        aligner = Aligner(source.name for source in settings.sources if source.kind == "github")
+        stream = EmbeddedStream(database, consumers(align=aligner.handle, steer=steer.handle))
+        yield App(settings, database, connectors, aligner, stream)
+
+
+async def _prepare(database: Database, *, upgrade: bool) -> None:
+    current, needed = await migrate.current(database), migrate.head()
+    if current == needed or not upgrade:
+        return
+    if not database.is_sqlite and current is not None:
+        raise NotMigrated(f"the database is at revision {current}, needed is {needed}; run `courseline db upgrade`")
+    if current is not None:
+        assert database.url.database
+        copy = await asyncio.to_thread(migrate.backup, Path(database.url.database), database.now())
+        log.info("database.saved", copy=copy.name)
+    await migrate.upgrade(database)
