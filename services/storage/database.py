@@ -1,13 +1,14 @@
 """Connections: one writer's transaction at a time on SQLite, many on PostgreSQL, and readers beside them."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import URL, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -59,26 +60,28 @@ def driver_url(url: str) -> URL:
     return parsed.set(drivername=driver)
 
 
+#: Classes and codes of SQLSTATE that pass by waiting (PostgreSQL, appendix A): connection, resources, conflicts
+#: with others, operator intervention, the system itself.
+_PASSING = ("08", "53", "40001", "40P01", "55P03", "57P", "58")
+#: What SQLite says when a file is held or cannot be reached (sqlite.org/rescode.html).
+_SQLITE_PASSING = ("is locked", "disk i/o error", "unable to open database", "disk is full")
+
+
 def is_outage(error: BaseException) -> bool:
     """Whether the database itself is away or busy, so that waiting is the answer."""
-    if isinstance(error, PoolTimeout | InterfaceError | ConnectionError | TimeoutError):
-        return True
     if isinstance(error, DBAPIError):
-        text = str(error.orig).lower()
-        return (
-            error.connection_invalidated
-            or "database is locked" in text
-            or "disk i/o error" in text
-            or "unable to open database" in text
-            or (
-                type(error.orig).__name__ in {"OperationalError", "CannotConnectNowError", "AdminShutdownError"}
-                and "no such" not in text
-            )
-            or "deadlock" in text
-            or "serialize access" in text
-            or ("connection" in text and "closed" in text)
-        )
-    return isinstance(error, OSError)
+        if error.connection_invalidated:
+            return True
+        error = error.orig or error
+    if isinstance(error, PoolTimeout | OSError):
+        return True
+    if isinstance(error, sqlite3.Error):
+        return any(said in str(error).lower() for said in _SQLITE_PASSING)
+    state = getattr(error, "sqlstate", None)
+    if state is not None:
+        return str(state).startswith(_PASSING)
+    text = str(error).lower()
+    return "connection" in text and ("closed" in text or "lost" in text)
 
 
 class Database:
@@ -93,7 +96,9 @@ class Database:
             self._writer = _sqlite_engine(self.url, "BEGIN IMMEDIATE", pool_size=1)
             self._reader = _sqlite_engine(self.url, "BEGIN", pool_size=6)
         else:
-            self._writer = create_async_engine(self.url, pool_size=12, max_overflow=4, pool_pre_ping=True)
+            self._writer = create_async_engine(
+                self.url, pool_size=12, max_overflow=4, pool_pre_ping=True, hide_parameters=True
+            )
             self._reader = self._writer
 
     @asynccontextmanager
@@ -128,7 +133,11 @@ class Database:
 
 def _sqlite_engine(url: URL, begin: str, *, pool_size: int) -> AsyncEngine:
     # The driver's own transactions start too late and end at a savepoint, so we begin them ourselves.
-    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=600)
+    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=600, hide_parameters=True)
+
+    def before_connect(_dialect: Any, _record: Any, arguments: list[Any], _named: Any) -> None:
+        # The driver's thread outlives a connection that fails, and complains at exit; so it fails here, first.
+        sqlite3.connect(arguments[0]).close()
 
     def on_connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None
@@ -140,6 +149,7 @@ def _sqlite_engine(url: URL, begin: str, *, pool_size: int) -> AsyncEngine:
     def on_begin(connection: Any) -> None:
         connection.exec_driver_sql(begin)
 
+    event.listen(engine.sync_engine, "do_connect", before_connect)
     event.listen(engine.sync_engine, "connect", on_connect)
     event.listen(engine.sync_engine, "begin", on_begin)
     return engine

@@ -91,7 +91,12 @@ async def append_rows(connection: AsyncConnection, rows: Sequence[Mapping[str, A
     """Write rows to the log as they are. Append last: on PostgreSQL the log is locked until the commit."""
     if not rows:
         return
-    if connection.dialect.name == "postgresql":
-        # Positions are given before commit; without the lock a reader could pass one that commits later.
-        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _APPEND_LOCK})
+    await lock_log(connection)
     await connection.execute(tables.log.insert(), list(rows))
+
+
+async def lock_log(connection: AsyncConnection) -> None:
+    """Hold the log (and the dead letters, which are read by number too) until the commit."""
+    if connection.dialect.name == "postgresql":
+        # Numbers are given before commit; without the lock a reader could pass one that commits later.
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _APPEND_LOCK})

@@ -17,10 +17,13 @@ from sqlalchemy import select
 from schemas import wire
 from services.storage import tables
 from services.storage.database import Database, is_outage
-from services.storage.unit_of_work import UnitOfWork
+from services.storage.unit_of_work import UnitOfWork, lock_log
 
 log = structlog.get_logger(__name__)
 Handler = Callable[[UnitOfWork, Sequence[wire.Event]], Awaitable[None]]
+#: The log as one partition: where embedded readers stand, kept apart from the broker's partitions.
+WHOLE = -1
+_ERROR_LENGTH = 2000
 
 HANDLED = Counter("courseline_events_handled", "Events whose effect is committed.", ["consumer"])
 DEAD = Counter("courseline_events_dead", "Events set aside as dead letters.", ["consumer"])
@@ -40,7 +43,10 @@ class Consumer:
 
 @dataclass(frozen=True)
 class Record:
-    """Bytes on a partition of a topic. ``position`` is the log's; ``offset`` the broker's, nought without one."""
+    """Bytes on a partition of a topic. ``position`` is the log's; ``offset`` the broker's, nought without one.
+
+    What others put on a topic has no position in our log: it carries a negative one, unique in its partition.
+    """
 
     topic: str
     partition: int
@@ -119,7 +125,7 @@ class Delivery:
             consumer=self.consumer.name,
             topic=one.record.topic,
             position=one.record.position,
-            problem=problem,
+            problem=_storable(problem, _ERROR_LENGTH),
         )
         return await self._waiting(lambda: self._commit([_Decoded(one.record, one.event, problem)], result))
 
@@ -143,19 +149,20 @@ class Delivery:
         """One transaction: the fence, the handler, dead letters, the new positions."""
         async with self.database.write() as uow:
             fences = await self._fences(uow, decoded)
-            fresh = [one for one in decoded if one.record.position > fences[one.record.topic, one.record.partition]]
+            fresh = _fresh(decoded, fences)
             events = [one.event for one in fresh if one.event is not None and not one.problem]
             dead = [one for one in fresh if one.problem]
             if events:
                 await self.consumer.handle(uow, events)
             if dead:
                 await _bury(uow, self.consumer, dead)
-            await _move(uow, self.consumer.name, decoded, fences)
+            await _move(uow, self.consumer.name, fences)
         result.handled += len(events)
         result.dead += len(dead)
         result.repeated += len(decoded) - len(fresh)
 
-    async def _fences(self, uow: UnitOfWork, decoded: Sequence[_Decoded]) -> dict[tuple[str, int], int]:
+    async def _fences(self, uow: UnitOfWork, decoded: Sequence[_Decoded]) -> "_Fences":
+        """Where the consumer stands on these partitions, locked so that nobody else moves it."""
         wanted = sorted({(one.record.topic, one.record.partition) for one in decoded})
         await uow.upsert(
             tables.positions,
@@ -173,12 +180,40 @@ class Delivery:
         )
         table = tables.positions.c
         rows = await uow.connection.execute(
-            select(table.topic, table.partition, table.position)
+            select(table.topic, table.partition, table.position, table.offset)
             .where((table.consumer == self.consumer.name) & table.topic.in_({topic for topic, _ in wanted}))
             .order_by(table.topic, table.partition)
             .with_for_update()
         )
-        return {(row.topic, row.partition): row.position for row in rows}
+        known = {(row.topic, row.partition): (row.position, row.offset) for row in rows}
+        return {key: known[key] for key in wanted}
+
+
+#: (topic, partition) -> (log position, next offset)
+_Fences = dict[tuple[str, int], tuple[int, int]]
+
+
+def _fresh(decoded: Sequence[_Decoded], fences: _Fences) -> list[_Decoded]:
+    """Those that were not handled before, in these very records either; the fences move past them."""
+    fresh = []
+    for one in decoded:
+        record = one.record
+        key = (record.topic, record.partition)
+        position, offset = fences[key]
+        if record.position > position if record.position > 0 else record.offset >= offset:
+            fresh.append(one)
+            # A topic that was made anew counts its offsets from nought again.
+            fences[key] = (max(position, record.position), record.offset + 1)
+        else:
+            fences[key] = (position, max(offset, record.offset + 1))
+    return fresh
+
+
+def _storable(text: str | None, length: int) -> str | None:
+    """Text that every database takes: bounded, without the null character and lone surrogates."""
+    if text is None:
+        return None
+    return text[:length].replace("\x00", "").encode("utf-8", "replace").decode()
 
 
 def _decode(record: Record) -> _Decoded:
@@ -195,36 +230,30 @@ async def _bury(uow: UnitOfWork, consumer: Consumer, dead: Sequence[_Decoded]) -
             "topic": one.record.topic,
             "partition": one.record.partition,
             "position": one.record.position,
-            "event_id": one.event.id if one.event else None,
-            "key": one.event.key if one.event else None,
+            "event_id": _storable(one.event.id, 64) if one.event else None,
+            "key": _storable(one.event.key, 1000) if one.event else None,
             "type": one.event.type if one.event else None,
             "value": one.record.value,
-            "error": one.problem,
+            "error": _storable(one.problem, _ERROR_LENGTH),
             "attempts": consumer.attempts,
             "at": uow.now,
         }
         for one in dead
     ]
+    await lock_log(uow.connection)
     await uow.connection.execute(tables.dead_letters.insert(), rows)
 
 
-async def _move(
-    uow: UnitOfWork, consumer: str, decoded: Sequence[_Decoded], fences: dict[tuple[str, int], int]
-) -> None:
-    last: dict[tuple[str, int], Record] = {}
-    for one in decoded:
-        key = (one.record.topic, one.record.partition)
-        if key not in last or one.record.offset >= last[key].offset:
-            last[key] = one.record
+async def _move(uow: UnitOfWork, consumer: str, fences: _Fences) -> None:
     rows = [
         {
             "consumer": consumer,
             "topic": topic,
             "partition": partition,
-            "position": max(record.position, fences[topic, partition]),
-            "offset": record.offset + 1,
+            "position": position,
+            "offset": offset,
             "updated_at": uow.now,
         }
-        for (topic, partition), record in sorted(last.items())
+        for (topic, partition), (position, offset) in sorted(fences.items())
     ]
     await uow.upsert(tables.positions, rows, replace=("position", "offset", "updated_at"))

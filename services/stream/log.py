@@ -9,21 +9,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.storage import tables
 from services.storage.unit_of_work import UnitOfWork, append_rows
-from services.stream.delivery import Consumer, Record
+from services.stream.delivery import WHOLE, Consumer, Record
 
 
 async def read_after(connection: AsyncConnection, positions: Mapping[str, int], limit: int) -> list[Record]:
     """The next records of some topics in log order, each topic after the position that stands for it."""
     log = tables.log.c
-    topics = sorted(positions)
-    start = min(positions.values(), default=0)
-    rows = await connection.execute(
-        select(log.position, log.topic, log.value)
-        .where(log.topic.in_(topics) & (log.position > start))
-        .order_by(log.position)
-        .limit(limit)
-    )
-    return [Record(row.topic, 0, row.position, 0, row.value) for row in rows if row.position > positions[row.topic]]
+    found: list[Record] = []
+    for topic, position in sorted(positions.items()):
+        rows = await connection.execute(
+            select(log.position, log.value)
+            .where((log.topic == topic) & (log.position > position))
+            .order_by(log.position)
+            .limit(limit)
+        )
+        found += [Record(topic, WHOLE, row.position, 0, row.value) for row in rows]
+    return sorted(found, key=lambda record: record.position)[:limit]
 
 
 async def end_of_log(connection: AsyncConnection, topics: Collection[str]) -> int:
@@ -36,7 +37,7 @@ async def positions_of(connection: AsyncConnection, consumer: Consumer) -> dict[
     """How far an embedded consumer is on each of its topics."""
     table = tables.positions.c
     rows = await connection.execute(
-        select(table.topic, table.position).where((table.consumer == consumer.name) & (table.partition == 0))
+        select(table.topic, table.position).where((table.consumer == consumer.name) & (table.partition == WHOLE))
     )
     known = {row.topic: row.position for row in rows}
     return {topic.name: known.get(topic.name, 0) for topic in consumer.topics}
