@@ -9,14 +9,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
+import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.simulator.answers import PAGE_CAP
 from services.simulator.serve import TRANSPORT
 
-Kind = Literal["answer", "pass", "reset", "cut", "chunked_cut", "truncated", "drip", "short_page", "stale"]
+Kind = Literal["answer", "pass", "reset", "cut", "chunked_cut", "truncated", "drip", "short_page", "stale", "rewrite"]
 Headers = list[tuple[bytes, bytes]]
 _MANGLING = ("cut", "chunked_cut", "truncated", "drip")
 
@@ -55,6 +56,7 @@ class Fault:
     - ``drip``: the body comes one byte every ``seconds`` (of ``size`` at most, then the connection is cut)
     - ``short_page``: pages hold ``size`` entries at most; nothing is missing from the chain
     - ``stale``: the first answer that this very request was ever given
+    - ``rewrite``: the tracker's answer after ``change`` (of its JSON) and with ``headers``; an empty one is taken away
 
     ``act`` is called after the answer, such as to let an item change while somebody pages.
     """
@@ -70,6 +72,7 @@ class Fault:
     body: bytes = b""
     size: int = -1
     act: Callable[[], object] | None = None
+    change: Callable[[Any], Any] = lambda data: data
 
     def meant(self, asked: Asked) -> bool:
         return re.search(self.when, asked.line) is not None if isinstance(self.when, str) else self.when(asked)
@@ -191,6 +194,8 @@ class Faults:
                 known = self._first.get((asked.line, asked.body))
                 status, headers, body = known or await _answer_of(app, scope, receive)
                 await _send(send, status, headers, body)
+            case "rewrite":
+                await _send(send, *_rewritten(fault, *await _answer_of(app, scope, receive)))
 
     async def _remember(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, asked: Asked) -> None:
         if not any(fault.kind == "stale" and fault.meant(asked) for fault in self._faults):
@@ -220,6 +225,13 @@ def by_lot(
         return dice.choice(meant)
 
     return draw
+
+
+def _rewritten(fault: Fault, status: int, headers: Headers, body: bytes) -> tuple[int, Headers, bytes]:
+    replaced = [name for name, _ in _headers(fault)]
+    kept = [(name, value) for name, value in headers if name.lower() not in replaced]
+    given = [(name, value) for name, value in _headers(fault) if value]
+    return status, [*kept, *given], msgspec.json.encode(fault.change(msgspec.json.decode(body)))
 
 
 async def _mangled(

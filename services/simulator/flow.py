@@ -228,6 +228,14 @@ class Flow:
         last = parent.type == "Story" or not (growing or self._waiting)
         if last and all(child.done for child in children):
             world.finish(parent, author=who)
+            if parent in self._parents and all(one.done for one in self._parents):
+                self._release_milestone(world)
+
+    def _release_milestone(self, world: World) -> None:
+        """The milestone of an initiative is over once all of its epics are."""
+        where = world.container(self.container)
+        if self.milestone:
+            world.set_milestone(self._milestone(world, where), closed=world.now)
 
     # -- items change ----------------------------------------------------------------------------------------------
 

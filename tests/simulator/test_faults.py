@@ -101,6 +101,22 @@ async def test_a_stale_answer_is_the_first_one_again(world: World) -> None:
     assert titles == ["one", "one", "three"]
 
 
+async def test_an_answer_may_be_rewritten(world: World) -> None:
+    """Any field may be missing or odd, and any header, while the rest is the tracker's own."""
+    odd = Fault(
+        when=r"/issues\?",
+        kind="rewrite",
+        change=lambda rows: [{**row, "labels": None} for row in rows],
+        headers={"link": "", "x-ratelimit-remaining": "1"},
+    )
+    async with client(Faults([odd]).around(github_host(world)), github_headers()) as ask:
+        first, second = [await ask.get("/repos/acme/web/issues?state=all&per_page=5") for _ in range(2)]
+    assert [row["labels"] for row in first.json()] == [None] * 5
+    assert [row["id"] for row in first.json()] == [row["id"] for row in second.json()]
+    assert "link" not in first.headers and "link" in second.headers
+    assert first.headers["x-ratelimit-remaining"] == "1"
+
+
 async def test_the_world_may_move_while_somebody_pages(world: World) -> None:
     """An act after each page makes the drift that a client has to survive."""
     items = world.container("PAY").items

@@ -57,6 +57,15 @@ def test_many_short_advances_do_what_one_long_one_does(minutes: list[int]) -> No
     assert content(once) == content(often)
 
 
+def test_the_initiative_that_ended_early_has_released_its_version(world: World) -> None:
+    """Its version is released before its due date; those under way are not."""
+    over, under_way = (
+        next(one for one in world.milestones.values() if one.title == title) for title in ("Cluster 2", "Checkout v2")
+    )
+    assert over.closed is not None and over.due is not None and over.closed.date() < over.due
+    assert under_way.closed is None
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_the_history_of_every_item_folds_to_its_state(seed: int) -> None:
     """Each change begins where the last one ended, and the last one leaves what the item shows."""
