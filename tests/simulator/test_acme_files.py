@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from schemas.strategy import parse_strategy
+from services.settings import load_settings
 from services.simulator.acme import acme
 from services.simulator.acme_files import config_text, strategy_text, write_files
 from services.simulator.bulk import bulk
@@ -51,7 +52,9 @@ def test_a_world_of_any_size_has_a_strategy_too() -> None:
 def test_the_files_are_written_with_the_tokens_apart(tmp_path: Path) -> None:
     """No token stands in the configuration, and nobody else may read one."""
     config = config_text("http://127.0.0.1:1", "http://127.0.0.1:2", poll_every="2s")
-    path = write_files(tmp_path / "demo", "strategy: {}\n", config)
+    path = write_files(tmp_path / "demo", strategy_text(acme(now=NOW)), config)
+    settings, warnings = load_settings(path, {})
+    assert [one.name for one in settings.sources] == ["acme-jira", "acme-github"] and not warnings
     written = yaml.safe_load(path.read_text())
     assert [one["url"] for one in written["sources"]] == ["http://127.0.0.1:1", "http://127.0.0.1:2"]
     for source in written["sources"]:
