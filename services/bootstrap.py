@@ -1,9 +1,10 @@
 """From settings to a running application: every resource is opened here, and closed when the context ends."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
@@ -39,6 +40,14 @@ _TICK_S = 30.0
 
 class NotMigrated(RuntimeError):
     """The database's tables are of another version. ``courseline db upgrade`` mends it."""
+
+
+@dataclass(frozen=True)
+class Time:
+    """The clock we live by; a simulation's may run faster than the machine's."""
+
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
 @dataclass(frozen=True)
@@ -97,6 +106,7 @@ class App:
     connectors: dict[str, Connector]
     aligner: Aligner
     stream: EmbeddedStream
+    time: Time
 
     # -- commands ----------------------------------------------------------------------------------------------
 
@@ -212,16 +222,22 @@ class App:
             exit_code=0 if good else 1,
         )
 
+    def waiting_for(self) -> str | None:
+        """What keeps the service from being ready; None when it is."""
+        for condition in self.stream.conditions.values():
+            if condition.waiting_for:
+                return condition.waiting_for
+        return None
+
     # -- running -----------------------------------------------------------------------------------------------
 
     async def run(self, stages: frozenset[str] = STAGES) -> None:
         """Run stages until cancelled."""
         groups = {"align": ALIGN, "steer": STEER}
         wanted = {groups[stage] for stage in stages if stage in groups}
-        stream = EmbeddedStream(self.database, [one for one in self.stream.consumers if one.name in wanted])
         async with asyncio.TaskGroup() as group:
             if wanted:
-                group.create_task(stream.run(), name="stream")
+                group.create_task(self.stream.run(wanted), name="stream")
             if "ingest" in stages:
                 for source in self.settings.sources:
                     group.create_task(
@@ -230,7 +246,8 @@ class App:
                             self.connectors[source.name],
                             poll_every=source.poll_every,
                             kind=source.kind,
-                            now=self.database.now,
+                            now=self.time.now,
+                            sleep=self.time.sleep,
                         ),
                         name=f"source {source.name}",
                     )
@@ -272,7 +289,9 @@ class _Standing:
     keys: dict[str, str]
 
 
-def _difference(version: int, first: bool, before: _Standing, after: _Standing, happened: Sequence[object]) -> PlanSummary:
+def _difference(
+    version: int, first: bool, before: _Standing, after: _Standing, happened: Sequence[object]
+) -> PlanSummary:
     nodes = []
     for node in [*after.nodes, *(one for one in before.nodes if one not in after.nodes)]:
         old, new = before.nodes.get(node), after.nodes.get(node)
@@ -328,13 +347,14 @@ def connector_for(source: JiraSource | GitHubSource) -> Connector:
 
 
 @asynccontextmanager
-async def open_app(settings: Settings, *, upgrade: bool = True) -> AsyncIterator[App]:
+async def open_app(settings: Settings, *, upgrade: bool = True, time: Time | None = None) -> AsyncIterator[App]:
     """The application, open for as long as the context lasts.
 
     A SQLite database is brought to this version's tables, after a copy was saved; another one must be already.
     """
     async with AsyncExitStack() as stack:
-        database = Database(settings.database_url)
+        time = time or Time()
+        database = Database(settings.database_url, now=time.now)
         stack.push_async_callback(database.close)
         await _prepare(database, upgrade=upgrade)
         connectors = {source.name: connector_for(source) for source in settings.sources}
@@ -342,7 +362,7 @@ async def open_app(settings: Settings, *, upgrade: bool = True) -> AsyncIterator
             stack.push_async_callback(connector.close)
         aligner = Aligner(source.name for source in settings.sources if source.kind == "github")
         stream = EmbeddedStream(database, consumers(align=aligner.handle, steer=steer.handle))
-        yield App(settings, database, connectors, aligner, stream)
+        yield App(settings, database, connectors, aligner, stream, time)
 
 
 async def _prepare(database: Database, *, upgrade: bool) -> None:

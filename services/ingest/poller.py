@@ -195,7 +195,6 @@ async def _mark(
                 tables.sources,
                 [values],
                 replace=("kind", "state", "last_attempt_at", "poll_every_s"),
-                add=("requests",),
             )
 
     await _waiting_for_database(mark)
@@ -241,6 +240,7 @@ async def poll_forever(
     poll_every: timedelta,
     kind: str,
     now: Callable[[], datetime],
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
     """Pass after pass, at the configured pace; a failing tracker is asked more and more rarely, never given up."""
     failures = 0
@@ -254,4 +254,4 @@ async def poll_forever(
             pause = min(pause * 2 ** min(failures, 6), 3600) * random.uniform(0.8, 1.2)  # noqa: S311
         if summary.error is not None:
             log.warning("source.failing", source=connector.source, error=str(summary.error), next_in_s=round(pause))
-        await asyncio.sleep(pause)
+        await sleep(pause)

@@ -54,7 +54,7 @@ class Medians:
         self._by_day: list[dict[str, Fraction]] = []
         changes: dict[date, list[tuple[str, int, int]]] = {}
         for row in rows:
-            changes.setdefault(row.day, []).append((row.type, row.estimate, row.items))
+            changes.setdefault(row.day, []).append((row.type, row.estimate, row.counted))
         held: dict[str, dict[int, int]] = {}
         for day in sorted(changes):
             for kind, estimate, items in changes[day]:
@@ -196,7 +196,7 @@ async def load_day_balances(
 
 async def load_headcounts(connection: AsyncConnection, until: date | None = None) -> list[tuple[frozenset[str], int]]:
     """How many counted items each set of nodes has, so that an item in two nodes is counted once over both."""
-    statement = select(headcounts.c.nodes, func.sum(headcounts.c.items)).group_by(headcounts.c.nodes)
+    statement = select(headcounts.c.nodes, func.sum(headcounts.c.counted)).group_by(headcounts.c.nodes)
     if until is not None:
         statement = statement.where(headcounts.c.day <= until)
     return [(frozenset(nodes.split(" ")), int(count)) for nodes, count in await connection.execute(statement)]

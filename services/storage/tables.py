@@ -341,7 +341,7 @@ headcounts = Table(
     metadata,
     Column("nodes", String(512), primary_key=True),  # the sorted nodes an item counts for, joined by a space
     Column("day", Date, primary_key=True),
-    Column("items", BigInteger, nullable=False),
+    Column("counted", BigInteger, nullable=False),
 )
 
 estimates = Table(
@@ -351,7 +351,7 @@ estimates = Table(
     Column("type", String(128), primary_key=True),
     Column("day", Date, primary_key=True),
     Column("estimate", BigInteger, primary_key=True),  # thousandths of a point, or seconds
-    Column("items", BigInteger, nullable=False),
+    Column("counted", BigInteger, nullable=False),
 )
 
 activity = Table(

@@ -11,6 +11,8 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from schemas import wire
 
+#: Bytes; an item with a long history, before and after.
+LARGEST_MESSAGE = 8 * 1024 * 1024
 _DAY_MS = 86_400_000
 _DEAD_LETTER_DAYS = 30
 _DEAD_LETTER_PARTITIONS = 3
@@ -112,10 +114,11 @@ def topics(settings: KafkaSettings) -> dict[str, tuple[int, dict[str, str]]]:
     wanted: dict[str, tuple[int, dict[str, str]]] = {}
     for topic in wire.TOPICS:
         kept = {"cleanup.policy": "compact"} if topic.compacted else {"retention.ms": "-1", "retention.bytes": "-1"}
-        wanted[settings.topic(topic.name)] = (topic.partitions, kept)
+        size = {"max.message.bytes": str(LARGEST_MESSAGE)}
+        wanted[settings.topic(topic.name)] = (topic.partitions, kept | size)
         wanted[settings.topic(topic.name) + wire.DEAD_LETTER_SUFFIX] = (
             _DEAD_LETTER_PARTITIONS,
-            {"retention.ms": str(_DEAD_LETTER_DAYS * _DAY_MS)},
+            {"retention.ms": str(_DEAD_LETTER_DAYS * _DAY_MS)} | size,
         )
     return wanted
 

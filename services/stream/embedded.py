@@ -6,14 +6,14 @@ of them makes progress on a topic at a time.
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from services.storage.database import Database, is_outage, woken
 from services.stream.delivery import Condition, Consumer, Delivery
-from services.stream.log import positions_of, read_after
+from services.stream.log import lag, positions_of, read_after
 
 log = structlog.get_logger(__name__)
 #: How long a reader waits before it looks for what other processes wrote; its own process wakes it at once.
@@ -30,10 +30,12 @@ class EmbeddedStream:
     def __post_init__(self) -> None:
         self.conditions = {consumer.name: Condition() for consumer in self.consumers}
 
-    async def run(self) -> None:
-        """Deliver for ever."""
+    async def run(self, names: Collection[str] | None = None) -> None:
+        """Deliver for ever, to these consumers (None: to all)."""
         async with asyncio.TaskGroup() as group:
             for consumer in self.consumers:
+                if names is not None and consumer.name not in names:
+                    continue
                 group.create_task(self._follow(consumer), name=f"consumer {consumer.name}")
 
     async def settle(self) -> int:
@@ -47,6 +49,11 @@ class EmbeddedStream:
             total += handled
             if not handled:
                 return total
+
+    async def lag(self) -> dict[str, int]:
+        """How many records each consumer has yet to handle."""
+        async with self.database.read() as connection:
+            return await lag(connection, self.consumers)
 
     async def _follow(self, consumer: Consumer) -> None:
         while True:

@@ -8,7 +8,7 @@ fenced off by the broker, since all relays share one transactional id.
 import asyncio
 import random
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -18,14 +18,14 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from prometheus_client import Counter
-from sqlalchemy import Row, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas import wire
 from services.storage import tables
 from services.storage.database import Database, is_outage, woken
-from services.stream.broker import KafkaSettings, connection
-from services.stream.delivery import WHOLE, Condition
+from services.stream.broker import LARGEST_MESSAGE, KafkaSettings, connection
+from services.stream.delivery import WHOLE, Condition, Consumer
 from services.stream.leases import hold, release
 
 log = structlog.get_logger(__name__)
@@ -37,7 +37,6 @@ DEAD_LETTERS = "dead_letters"
 _LEASE = timedelta(seconds=15)
 _LOOK_AGAIN_S = 0.5
 _BATCH = 500
-_LARGEST = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ class Relay:
             transactional_id=f"{self.settings.topic_prefix}{RELAY}",
             acks="all",
             linger_ms=5,
-            max_request_size=_LARGEST,
+            max_request_size=LARGEST_MESSAGE,
         )
         try:
             await producer.start()
@@ -165,6 +164,35 @@ async def relayed(reader: AsyncConnection, what: str) -> int:
         (table.consumer == RELAY) & (table.topic == what) & (table.partition == WHOLE)
     )
     return (await reader.execute(statement)).scalar() or 0
+
+
+async def behind(reader: AsyncConnection, consumers: Iterable[Consumer]) -> dict[str, int]:
+    """How many records each consumer has yet to handle, on their way to the broker or on it; nought when none.
+
+    The count on the broker includes its own marks between transactions, so it may be a little high.
+    """
+    log_, table = tables.log.c, tables.positions.c
+    waiting = await reader.execute(
+        select(log_.topic, func.count().label("number"))
+        .where(log_.position > await relayed(reader, ALL_TOPICS))
+        .group_by(log_.topic)
+    )
+    unsent = {row.topic: row.number for row in waiting}
+    stored = (await reader.execute(select(tables.positions).where(table.partition != WHOLE))).all()
+    stands = {(row.consumer, row.topic, row.partition): row for row in stored}
+    result = {}
+    for consumer in consumers:
+        topics = {topic.name for topic in consumer.topics}
+        count = sum(unsent.get(topic, 0) for topic in topics)
+        for row in stored:
+            if row.consumer == RELAY and row.topic in topics:
+                own = stands.get((consumer.name, row.topic, row.partition))
+                if own is None:
+                    count += row.offset
+                elif own.position < row.position:
+                    count += max(1, row.offset - own.offset)
+        result[consumer.name] = count
+    return result
 
 
 async def identity(reader: AsyncConnection) -> str | None:

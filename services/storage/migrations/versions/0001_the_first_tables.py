@@ -138,7 +138,7 @@ def upgrade() -> None:
         sa.Column("type", sa.String(length=128), nullable=False),
         sa.Column("day", sa.Date(), nullable=False),
         sa.Column("estimate", sa.BigInteger(), nullable=False),
-        sa.Column("items", sa.BigInteger(), nullable=False),
+        sa.Column("counted", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("unit", "type", "day", "estimate", name=op.f("pk_estimates")),
     )
     op.create_table(
@@ -179,7 +179,7 @@ def upgrade() -> None:
         "headcounts",
         sa.Column("nodes", sa.String(length=512), nullable=False),
         sa.Column("day", sa.Date(), nullable=False),
-        sa.Column("items", sa.BigInteger(), nullable=False),
+        sa.Column("counted", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("nodes", "day", name=op.f("pk_headcounts")),
     )
     op.create_table(

@@ -1,0 +1,134 @@
+"""The commands' common ground: options, exit codes, errors in one sentence."""
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from services.settings import Settings
+
+OK, FAILED, USAGE, INVALID, UNAUTHORIZED, UNREACHABLE = range(6)
+
+app = typer.Typer(
+    name="courseline",
+    help="Keeps a strategy and its plan true to the work in Jira and GitHub.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+Config = Annotated[Path, typer.Option("-c", "--config", help="The configuration file.", envvar="COURSELINE_CONFIG")]
+Json = Annotated[bool, typer.Option("--json", help="Data on stdout, as JSON.")]
+CONFIG = Path("courseline.yaml")
+
+
+@app.callback()
+def common(
+    log_level: Annotated[
+        str, typer.Option(help="debug, info, warning or error.", envvar="COURSELINE_LOG_LEVEL")
+    ] = "warning",
+) -> None:
+    """Keeps a strategy and its plan true to the work in Jira and GitHub."""
+    level = logging.getLevelNamesMapping().get(log_level.upper())
+    if level is None:
+        raise typer.BadParameter("is none of debug, info, warning, error", param_hint="--log-level")
+    _log(level)
+
+
+def _log(level: int) -> None:
+    import structlog
+
+    render: Any = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            render,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    logging.basicConfig(level=max(level, logging.WARNING), stream=sys.stderr, format="%(levelname)s %(message)s")
+
+
+def settings_of(config: Path) -> "Settings":
+    """The settings in a file; its warnings go to stderr."""
+    from services.settings import load_settings
+
+    settings, warnings = load_settings(config)
+    for warning in warnings:
+        say(f"warning: {warning}")
+    return settings
+
+
+def say(text: str) -> None:
+    """A line for people, on stderr."""
+    typer.echo(text, err=True)
+
+
+def done(work: Coroutine[Any, Any, int]) -> None:
+    """Run a command to its end and exit with its code."""
+    raise typer.Exit(guarded(lambda: asyncio.run(work)))
+
+
+def guarded(work: Callable[[], int]) -> int:
+    """The exit code of some work; what went wrong is said in one sentence, without a traceback."""
+    from connectors.base import AuthenticationFailed, ConnectorError, Retriable
+    from schemas.problems import InvalidFile
+    from services.bootstrap import NotMigrated
+    from services.storage.database import InvalidDatabaseURL, is_outage
+
+    try:
+        return work()
+    except InvalidFile as error:
+        for line in error.lines():
+            say(line)
+        return INVALID
+    except InvalidDatabaseURL as error:
+        say(f"courseline.yaml: database: {error}")
+        return INVALID
+    except NotMigrated as error:
+        say(str(error))
+        return FAILED
+    except AuthenticationFailed as error:
+        say(str(error))
+        return UNAUTHORIZED
+    except Retriable as error:
+        say(str(error))
+        return UNREACHABLE
+    except ConnectorError as error:
+        say(str(error))
+        return FAILED
+    except (typer.Exit, typer.Abort):
+        raise
+    except KeyboardInterrupt:
+        return OK
+    except BaseExceptionGroup as group:
+        first = group.exceptions[0]
+        return guarded(lambda: _raise(first))
+    except Exception as error:
+        if os.environ.get("COURSELINE_LOG_LEVEL", "").lower() == "debug":
+            raise
+        if is_outage(error):
+            say("the database is unreachable; check `database` and that its server runs")
+            return UNREACHABLE
+        say(f"courseline failed: {type(error).__name__}: {error}\nCOURSELINE_LOG_LEVEL=debug shows more")
+        return FAILED
+
+
+def _raise(error: BaseException) -> int:
+    raise error
+
+
+def run() -> None:
+    """Gather the commands and run the one that is asked for."""
+    from services.cli import data, live, maintenance, strategy
+
+    for group in (live, strategy, data, maintenance):
+        assert group
+    app()

@@ -1,0 +1,47 @@
+"""Commands that give data out: export."""
+
+import sys
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.cli.app import CONFIG, OK, Config, app, done, settings_of
+
+_WHAT = ("items", "milestones", "alignments", "ledger", "progress", "findings")
+
+
+@app.command()
+def export(
+    what: Annotated[str, typer.Argument(help=", ".join(_WHAT))],
+    config: Config = CONFIG,
+    form: Annotated[str, typer.Option("--format", help="jsonl or csv.")] = "jsonl",
+    as_of: Annotated[str | None, typer.Option(help="A day; its end counts.")] = None,
+) -> None:
+    """Everything, one line each, on stdout."""
+    if what not in _WHAT:
+        raise typer.BadParameter(f"is none of {', '.join(_WHAT)}", param_hint="WHAT")
+    if form not in ("jsonl", "csv"):
+        raise typer.BadParameter("is neither jsonl nor csv", param_hint="--format")
+    try:
+        day = date.fromisoformat(as_of) if as_of else None
+    except ValueError:
+        raise typer.BadParameter("is no date such as 2026-11-23", param_hint="--as-of") from None
+    done(_export(config, what, form, day))
+
+
+async def _export(config: Path, what: str, form: str, day: date | None) -> int:
+    from services.bootstrap import open_app
+    from services.feed.exports import EXPORTS, as_csv, jsonl
+    from services.ledger.strategies import current_strategy
+
+    async with open_app(settings_of(config)) as running, running.database.read() as connection:
+        moment = running.database.now()
+        if day is not None:
+            strategy = await current_strategy(connection)
+            moment = datetime.combine(day, time.max, strategy.zone if strategy else UTC).astimezone(UTC)
+        rows = EXPORTS[what](connection, moment)
+        async for line in jsonl(rows) if form == "jsonl" else as_csv(rows):
+            sys.stdout.write(line)
+    return OK

@@ -1,0 +1,164 @@
+"""Commands for operators: check, replay, redrive, db, config."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.cli.app import CONFIG, FAILED, OK, UNREACHABLE, Config, Json, app, done, guarded, say, settings_of
+
+db = typer.Typer(help="The database: migrations and backup.", no_args_is_help=True)
+configuration = typer.Typer(help="The configuration: its schema, and what is in force.", no_args_is_help=True)
+app.add_typer(db, name="db")
+app.add_typer(configuration, name="config")
+
+
+@app.command()
+def check(config: Config = CONFIG, as_json: Json = False) -> None:
+    """Configuration, strategy, database, credentials, containers; a fix for each failure."""
+    done(_check(config, as_json))
+
+
+async def _check(config: Path, as_json: bool) -> int:
+    from services.bootstrap import open_app
+
+    settings = settings_of(config)
+    async with open_app(settings) as running:
+        running.strategy()
+        checks = await running.check()
+    if as_json:
+        import msgspec
+
+        typer.echo(msgspec.json.format(msgspec.json.encode(checks), indent=2).decode())
+    for one in [] if as_json else checks:
+        typer.echo(f"{'ok  ' if one.ok else 'FAIL'} {one.name}" + (f": {one.detail}" if one.detail else ""))
+        if not one.ok and one.fix:
+            typer.echo(f"     fix: {one.fix}")
+    codes = {one.exit_code for one in checks if not one.ok}
+    return next((code for code in (4, UNREACHABLE, FAILED) if code in codes), OK)
+
+
+@app.command()
+def replay(config: Config = CONFIG) -> None:
+    """Rebuild everything computed from the event log; must give the same answer."""
+    done(_replay(config))
+
+
+async def _replay(config: Path) -> int:
+    from services.bootstrap import open_app
+
+    async with open_app(settings_of(config)) as running:
+        read = await running.replay(lambda count: say(f"{count} events read"))
+    typer.echo(f"Rebuilt from {read} events.")
+    return OK
+
+
+@app.command()
+def redrive(
+    topic: Annotated[str | None, typer.Argument(help="Only this topic.")] = None,
+    config: Config = CONFIG,
+    everything: Annotated[bool, typer.Option("--all", help="Send all of them again.")] = False,
+    ids: Annotated[list[int] | None, typer.Option("--id", help="Send this one again.")] = None,
+) -> None:
+    """List dead letters with their errors, or send them again."""
+    done(_redrive(config, topic, everything, ids))
+
+
+async def _redrive(config: Path, topic: str | None, everything: bool, ids: list[int] | None) -> int:
+    from sqlalchemy import select
+
+    from services.bootstrap import open_app
+    from services.storage import tables
+
+    async with open_app(settings_of(config)) as running:
+        if everything or ids:
+            typer.echo(f"{await running.redrive(topic, ids)} sent again.")
+            return OK
+        table = tables.dead_letters.c
+        statement = select(tables.dead_letters).where(table.redriven_at.is_(None)).order_by(table.id)
+        async with running.database.read() as connection:
+            rows = (
+                await connection.execute(statement if topic is None else statement.where(table.topic == topic))
+            ).all()
+    for row in rows:
+        typer.echo(f"{row.id}  {row.at:%Y-%m-%d %H:%M}  {row.consumer}  {row.topic}  {row.type or '?'}  {row.error}")
+    typer.echo(f"{len(rows)} dead letters.")
+    return OK
+
+
+@db.command("upgrade")
+def db_upgrade(config: Config = CONFIG) -> None:
+    """Bring the database to this version's tables."""
+    done(_db_upgrade(config))
+
+
+async def _db_upgrade(config: Path) -> int:
+    from services.storage import migrate
+    from services.storage.database import Database
+
+    database = Database(settings_of(config).database_url)
+    try:
+        await migrate.upgrade(database)
+        typer.echo(f"The database is at revision {await migrate.current(database)}.")
+    finally:
+        await database.close()
+    return OK
+
+
+@db.command("check")
+def db_check(config: Config = CONFIG) -> None:
+    """Whether the database has this version's tables."""
+    done(_db_check(config))
+
+
+async def _db_check(config: Path) -> int:
+    from services.storage import migrate
+    from services.storage.database import Database
+
+    database = Database(settings_of(config).database_url)
+    try:
+        current, needed = await migrate.current(database), migrate.head()
+    finally:
+        await database.close()
+    typer.echo(f"at revision {current}, needed is {needed}")
+    return OK if current == needed else FAILED
+
+
+@db.command("backup")
+def db_backup(config: Config = CONFIG) -> None:
+    """A copy of the SQLite file, safe while it is in use."""
+    from datetime import UTC, datetime
+
+    from services.storage.database import driver_url
+    from services.storage.migrate import backup
+
+    def work() -> int:
+        url = driver_url(settings_of(config).database_url)
+        if not url.drivername.startswith("sqlite") or not url.database:
+            say("only for SQLite; use pg_dump for PostgreSQL")
+            return FAILED
+        typer.echo(str(backup(Path(url.database), datetime.now(UTC))))
+        return OK
+
+    raise typer.Exit(guarded(work))
+
+
+@configuration.command("schema")
+def config_schema() -> None:
+    """JSON Schema of courseline.yaml, for editors."""
+    from services.settings import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2))
+
+
+@configuration.command("show")
+def config_show(config: Config = CONFIG) -> None:
+    """The configuration in force, secrets redacted."""
+    from services.settings import redacted
+
+    def work() -> int:
+        typer.echo(json.dumps(redacted(settings_of(config)), indent=2))
+        return OK
+
+    raise typer.Exit(guarded(work))

@@ -1,0 +1,1 @@
+"""Feed: the figures for everybody else: REST, pages, events, exports."""
