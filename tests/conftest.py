@@ -1,6 +1,5 @@
 """Fixtures that every room shares: databases of both kinds, a Kafka broker, a browser."""
 
-import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -55,7 +54,7 @@ def postgres_template(postgres_server: Any) -> str:
 @pytest.fixture
 def postgres_url(postgres_server: Any, postgres_template: str) -> str:
     """A fresh, migrated PostgreSQL database."""
-    return asyncio.run(parts.clone_postgres(postgres_server, postgres_template))
+    return parts.apart(parts.clone_postgres(postgres_server, postgres_template))
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

