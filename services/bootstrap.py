@@ -1,11 +1,12 @@
 """From settings to a running application: every resource is opened here, and closed when the context ends."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 from sqlalchemy import select
@@ -29,6 +30,8 @@ from services.steer.figures import load_ledger, roll
 from services.storage import migrate, tables
 from services.storage.database import Database
 from services.storage.unit_of_work import UnitOfWork
+from services.stream.broker import BrokerAway, KafkaSettings, absent_topics
+from services.stream.delivery import Condition, Consumer
 from services.stream.embedded import EmbeddedStream
 from services.stream.log import redrive
 
@@ -93,6 +96,24 @@ class PlanSummary:
     findings_closed: int = 0
 
 
+class Stream(Protocol):
+    """The log's readers, wherever the log is carried."""
+
+    @property
+    def consumers(self) -> Sequence[Consumer]: ...
+
+    @property
+    def conditions(self) -> Mapping[str, Condition]: ...
+
+    async def run(self) -> None:
+        """Deliver for ever."""
+        ...
+
+    async def settle(self) -> int:
+        """Deliver all that is in the log, and all that this causes; the events handled."""
+        ...
+
+
 class _Undone(Exception):
     """Ends a transaction that was only meant to show what would happen."""
 
@@ -105,8 +126,10 @@ class App:
     database: Database
     connectors: dict[str, Connector]
     aligner: Aligner
-    stream: EmbeddedStream
+    consumers: Sequence[Consumer]
+    stream: Stream
     time: Time
+    _running: Stream | None = field(default=None, init=False)
 
     # -- commands ----------------------------------------------------------------------------------------------
 
@@ -207,6 +230,7 @@ class App:
     async def check(self) -> list[Check]:
         """Database, migrations and every source."""
         checks = [await self._check_database()]
+        checks += [await self._check_broker()] if self.settings.stream == "kafka" else []
         for connector in self.connectors.values():
             checks += await connector.check()
         return checks
@@ -222,9 +246,18 @@ class App:
             exit_code=0 if good else 1,
         )
 
+    async def _check_broker(self) -> Check:
+        try:
+            absent = await absent_topics(kafka_settings(self.settings))
+        except BrokerAway as error:
+            fix = "check `kafka.bootstrap_servers` and that the cluster runs"
+            return Check(name="kafka", ok=False, detail=str(error), fix=fix, exit_code=5)
+        detail = f"{', '.join(absent)} are created at the first start" if absent else "every topic is there"
+        return Check(name="kafka", ok=True, detail=detail)
+
     def waiting_for(self) -> str | None:
         """What keeps the service from being ready; None when it is."""
-        for condition in self.stream.conditions.values():
+        for condition in self._running.conditions.values() if self._running else ():
             if condition.waiting_for:
                 return condition.waiting_for
         return None
@@ -235,9 +268,15 @@ class App:
         """Run stages until cancelled."""
         groups = {"align": ALIGN, "steer": STEER}
         wanted = {groups[stage] for stage in stages if stage in groups}
+        self._running = stream_of(
+            self.settings,
+            self.database,
+            [one for one in self.consumers if one.name in wanted],
+            relays="relay" in stages,
+        )
         async with asyncio.TaskGroup() as group:
-            if wanted:
-                group.create_task(self.stream.run(wanted), name="stream")
+            if self._running.consumers or "relay" in stages:
+                group.create_task(self._running.run(), name="stream")
             if "ingest" in stages:
                 for source in self.settings.sources:
                     group.create_task(
@@ -346,6 +385,21 @@ def connector_for(source: JiraSource | GitHubSource) -> Connector:
     )
 
 
+def stream_of(settings: Settings, database: Database, hearing: Sequence[Consumer], *, relays: bool) -> Stream:
+    """The stream that one setting asks for; no handler knows which it is."""
+    if settings.stream == "embedded":
+        return EmbeddedStream(database, hearing)
+    from services.stream.kafka import KafkaStream
+
+    return KafkaStream(database, hearing, kafka_settings(settings), relays=relays)
+
+
+def kafka_settings(settings: Settings) -> KafkaSettings:
+    """How to reach the configured Kafka cluster."""
+    kafka = settings.kafka
+    return KafkaSettings(kafka.bootstrap_servers, kafka.topic_prefix, kafka.security)
+
+
 @asynccontextmanager
 async def open_app(settings: Settings, *, upgrade: bool = True, time: Time | None = None) -> AsyncIterator[App]:
     """The application, open for as long as the context lasts.
@@ -361,8 +415,9 @@ async def open_app(settings: Settings, *, upgrade: bool = True, time: Time | Non
         for connector in connectors.values():
             stack.push_async_callback(connector.close)
         aligner = Aligner(source.name for source in settings.sources if source.kind == "github")
-        stream = EmbeddedStream(database, consumers(align=aligner.handle, steer=steer.handle))
-        yield App(settings, database, connectors, aligner, stream, time)
+        hearing = consumers(align=aligner.handle, steer=steer.handle)
+        stream = stream_of(settings, database, hearing, relays=True)
+        yield App(settings, database, connectors, aligner, hearing, stream, time)
 
 
 async def _prepare(database: Database, *, upgrade: bool) -> None:

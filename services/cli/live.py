@@ -5,7 +5,7 @@ import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -164,7 +164,7 @@ async def serving(
 @app.command()
 def demo(
     days: Annotated[int, typer.Option(min=60, max=730, help="Days of history.")] = 365,
-    speed: Annotated[float, typer.Option(min=0, help="Simulated seconds in a second.")] = 600.0,
+    speed: Annotated[float, typer.Option(min=0, help="Simulated seconds in a second.")] = 3600.0,
     seed: Annotated[int, typer.Option(help="Another seed is another year.")] = 7,
     once: Annotated[bool, typer.Option(help="Sync, print the tree, and exit.")] = False,
     data: Annotated[Path | None, typer.Option(help="Keep the demo's files in this folder.")] = None,
@@ -210,6 +210,7 @@ async def _organisation(folder: Path, days: int, seed: int, speed: float) -> Asy
     from services.simulator.acme_files import config_text, strategy_text, write_files
     from services.simulator.github_host import GithubHost
     from services.simulator.jira_site import JiraSite
+    from services.simulator.motion import keep_moving
     from services.simulator.serve import serve_in_thread
 
     world = await asyncio.to_thread(acme, now=datetime.now(UTC), seed=seed, days=days)
@@ -219,18 +220,9 @@ async def _organisation(folder: Path, days: int, seed: int, speed: float) -> Asy
             strategy_text(world, days=days),
             config_text(jira, github, poll_every=f"{max(2, round(2 * speed))}s"),
         )
-        moving = asyncio.create_task(_moving(world, speed))
+        moving = asyncio.create_task(keep_moving(world, speed))
         try:
             yield config, Time(lambda: world.now, lambda seconds: asyncio.sleep(seconds / max(speed, 1.0)))
         finally:
             moving.cancel()
             await asyncio.gather(moving, return_exceptions=True)
-
-
-async def _moving(world: Any, speed: float) -> None:
-    """The work goes on: every second the world moves so many seconds."""
-    if speed <= 0:
-        return
-    while True:
-        await asyncio.sleep(1.0)
-        await asyncio.to_thread(world.advance, world.now + timedelta(seconds=speed))

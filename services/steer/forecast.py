@@ -115,6 +115,9 @@ def _cell(pairs: Sequence[tuple[float, float]], remaining: float) -> float:
 def _shift(live: "np.ndarray", following: "np.ndarray", step: int, chance: float) -> float:
     """Add the live states moved by a step; give what is absorbed. What grows beyond the lattice stays at its top."""
     top = len(live) - 1
+    if step > top:
+        following[top] += chance * live.sum()
+        return 0.0
     if step >= 0:
         following[step:] += chance * live[: top + 1 - step]
         following[top] += chance * live[top + 1 - step :].sum()

@@ -6,7 +6,7 @@ of them makes progress on a topic at a time.
 
 import asyncio
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -30,12 +30,10 @@ class EmbeddedStream:
     def __post_init__(self) -> None:
         self.conditions = {consumer.name: Condition() for consumer in self.consumers}
 
-    async def run(self, names: Collection[str] | None = None) -> None:
-        """Deliver for ever, to these consumers (None: to all)."""
+    async def run(self) -> None:
+        """Deliver for ever."""
         async with asyncio.TaskGroup() as group:
             for consumer in self.consumers:
-                if names is not None and consumer.name not in names:
-                    continue
                 group.create_task(self._follow(consumer), name=f"consumer {consumer.name}")
 
     async def settle(self) -> int:

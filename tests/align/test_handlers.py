@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from schemas import wire
 from schemas.strategy import parse_strategy
-from schemas.work import WorkItem
+from schemas.work import TransitionField, WorkItem
 from services.align.adopt import adopt
 from services.align.forget import COMPUTED, forget
 from services.align.handlers import Aligner
@@ -36,9 +36,22 @@ FIRST = date(2026, 1, 5)
 LABELS: list[list[str]] = [[], ["growth"], ["objective:2"], ["growth", "ops"], ["ops"]]
 
 
+def _choices(field: TransitionField, among: int) -> list[Any]:
+    parents = [None, *(f"acme-jira:issue:{number}" for number in range(1, among + 1))]
+    choices: dict[str, list[Any]] = {
+        "labels": LABELS,
+        "parent": parents,
+        "type": ["Story", "Bug", "Incident"],
+        "estimate_points": [None, 1.0, 3.0],
+        "resolution": [None, "delivered", "not_delivered"],
+        "status": ["todo", "in_progress", "done"],
+    }
+    return choices[field]
+
+
 def a_life(number: int, among: int, dice: random.Random) -> list[WorkItem]:
     """An item as it was seen at several moments of a random life, each look with all history so far."""
-    values: dict[str, Any] = {
+    values: dict[TransitionField, Any] = {
         "labels": dice.choice(LABELS),
         "parent": None,
         "type": dice.choice(["Story", "Bug", "Epic"]),
@@ -53,14 +66,7 @@ def a_life(number: int, among: int, dice: random.Random) -> list[WorkItem]:
         when += timedelta(hours=dice.randrange(1, 80))
         field = dice.choice(sorted(values))
         before = values[field]
-        values[field] = {
-            "labels": lambda: dice.choice(LABELS),
-            "parent": lambda: dice.choice([None, f"acme-jira:issue:{dice.randrange(1, among + 1)}"]),
-            "type": lambda: dice.choice(["Story", "Bug", "Incident"]),
-            "estimate_points": lambda: dice.choice([None, 1.0, 3.0]),
-            "resolution": lambda: dice.choice([None, "delivered", "not_delivered"]),
-            "status": lambda: dice.choice(["todo", "in_progress", "done"]),
-        }[field]()
+        values[field] = dice.choice(_choices(field, among))
         categories = {"before_category": before, "after_category": values[field]} if field == "status" else {}
         history.append(a_change(field, f"{when:%Y-%m-%d %H:%M}", before, values[field], step, **categories))
         if dice.random() < 0.6:
@@ -69,9 +75,9 @@ def a_life(number: int, among: int, dice: random.Random) -> list[WorkItem]:
     return looks
 
 
-def _as_item(number: int, values: dict[str, Any], history: list[Any], when: Any) -> WorkItem:
+def _as_item(number: int, values: dict[TransitionField, Any], history: list[Any], when: Any) -> WorkItem:
     status = values["status"]
-    fields = {name: value for name, value in values.items() if name not in ("status", "labels")}
+    fields: dict[str, Any] = {name: value for name, value in values.items() if name not in ("status", "labels")}
     return an_item(
         number,
         status=status,
@@ -133,7 +139,7 @@ async def balances(database: Database, day: date) -> Counted:
         for row in await connection.execute(select(tables.balances).where(tables.balances.c.day <= day)):
             before = total.get((row.node, row.type), (0, 0, 0, 0))
             amounts = (row.scope, row.done, row.scope_points, row.done_points)
-            total[row.node, row.type] = tuple(a + b for a, b in zip(before, amounts, strict=True))  # type: ignore[assignment]
+            total[row.node, row.type] = tuple(a + b for a, b in zip(before, amounts, strict=True))
     return {key: amounts for key, amounts in total.items() if any(amounts)}
 
 

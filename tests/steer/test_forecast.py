@@ -98,6 +98,13 @@ def test_lumpy_weeks_are_corrected() -> None:
     assert gamma_poisson(lumpy, 20, None).within(8) < gamma_poisson(even, 20, None).within(8)
 
 
+def test_a_week_that_added_more_than_anybody_has_left_is_survived() -> None:
+    """A huge import in one week of the past leaves a chance below one, not a crash."""
+    pairs = [(2.0, 50_000.0), *[(3.0, 0.0)] * 10]
+    found = within_growing_scope(pairs, 12)
+    assert 0 < found.within(HORIZON) < 1
+
+
 amounts = st.lists(st.integers(0, 9), min_size=1, max_size=12)
 
 
