@@ -18,13 +18,18 @@ from connectors.jira.client import JiraConfig
 from connectors.jira.sync import JiraConnector
 from schemas.events import FindingClosed, FindingOpened
 from schemas.strategy import StrategyFile, parse_strategy
+from services.alert.channels import Channel
+from services.alert.channels.log import LogChannel
+from services.alert.channels.slack import SlackChannel
+from services.alert.channels.webhook import WebhookChannel
+from services.alert.handlers import Alerter, Sender
 from services.align.adopt import adopt
 from services.align.forget import forget
 from services.align.handlers import Aligner
-from services.consumers import ALIGN, STEER, consumers
+from services.consumers import ALERT, ALIGN, STEER, consumers
 from services.ingest.poller import SourceSummary, SyncProgress, poll_forever, sync_source
 from services.ingest.remember import remember
-from services.settings import GitHubSource, JiraSource, Settings
+from services.settings import GitHubSource, JiraSource, LogSettings, Settings, SlackSettings, WebhookSettings
 from services.steer import handlers as steer
 from services.steer.figures import load_ledger, roll
 from services.storage import migrate, tables
@@ -128,6 +133,7 @@ class App:
     aligner: Aligner
     consumers: Sequence[Consumer]
     stream: Stream
+    sender: Sender
     time: Time
     _running: Stream | None = field(default=None, init=False)
 
@@ -140,7 +146,7 @@ class App:
         full: bool = False,
         on_progress: Callable[[SyncProgress], None] = lambda _: None,
     ) -> SyncSummary:
-        """One complete pass over the sources (or one of them), and everything downstream of it."""
+        """One complete pass over the sources (or one of them), and everything downstream of it, alerts included."""
         wanted = [one for one in self.settings.sources if source is None or one.name == source]
         summaries = await asyncio.gather(
             *(
@@ -156,6 +162,8 @@ class App:
             )
         )
         await self.settle()
+        while await self.sender.drain():
+            pass
         return SyncSummary(tuple(summaries))
 
     async def settle(self) -> int:
@@ -266,7 +274,7 @@ class App:
 
     async def run(self, stages: frozenset[str] = STAGES) -> None:
         """Run stages until cancelled."""
-        groups = {"align": ALIGN, "steer": STEER}
+        groups = {"align": ALIGN, "steer": STEER, "alert": ALERT}
         wanted = {groups[stage] for stage in stages if stage in groups}
         self._running = stream_of(
             self.settings,
@@ -290,6 +298,8 @@ class App:
                         ),
                         name=f"source {source.name}",
                     )
+            if "alert" in stages:
+                group.create_task(self.sender.run(), name="sender")
             if "steer" in stages:
                 group.create_task(self._tick(), name="clock")
 
@@ -385,6 +395,15 @@ def connector_for(source: JiraSource | GitHubSource) -> Connector:
     )
 
 
+def channel_for(channel: LogSettings | SlackSettings | WebhookSettings, settings: Settings) -> Channel:
+    """The channel that the configuration asks for."""
+    if isinstance(channel, SlackSettings):
+        return SlackChannel(channel.name, channel.url.get_secret_value(), settings.http.public_url)
+    if isinstance(channel, WebhookSettings):
+        return WebhookChannel(channel.name, channel.url.get_secret_value(), channel.secret.get_secret_value())
+    return LogChannel(channel.name)
+
+
 def stream_of(settings: Settings, database: Database, hearing: Sequence[Consumer], *, relays: bool) -> Stream:
     """The stream that one setting asks for; no handler knows which it is."""
     if settings.stream == "embedded":
@@ -415,9 +434,11 @@ async def open_app(settings: Settings, *, upgrade: bool = True, time: Time | Non
         for connector in connectors.values():
             stack.push_async_callback(connector.close)
         aligner = Aligner(source.name for source in settings.sources if source.kind == "github")
-        hearing = consumers(align=aligner.handle, steer=steer.handle)
+        channels = {channel.name: channel_for(channel, settings) for channel in settings.alerts.channels}
+        alerter, sender = Alerter(channels), Sender(database, channels)
+        hearing = consumers(align=aligner.handle, steer=steer.handle, alert=alerter.handle)
         stream = stream_of(settings, database, hearing, relays=True)
-        yield App(settings, database, connectors, aligner, hearing, stream, time)
+        yield App(settings, database, connectors, aligner, hearing, stream, sender, time)
 
 
 async def _prepare(database: Database, *, upgrade: bool) -> None:

@@ -5,18 +5,20 @@ from collections.abc import Sequence
 from schemas import wire
 from services.stream.delivery import Consumer, Handler
 
-ALIGN, STEER = "align", "steer"
+ALIGN, STEER, ALERT = "align", "steer", "alert"
 
 
-def consumers(*, align: Handler, steer: Handler) -> Sequence[Consumer]:
+def consumers(*, align: Handler, steer: Handler, alert: Handler) -> Sequence[Consumer]:
     """In the order in which data flows.
 
     | group | hears | does |
     |---|---|---|
     | align | work, align | maps each touched item to its nodes and books the ledger |
     | steer | ledger | judges each node whose ledger changed: progress, forecast, drift |
+    | alert | drift | notes whom to tell of findings that opened, worsened or closed |
     """
     return (
         Consumer(ALIGN, (wire.WORK, wire.ALIGN), align),
         Consumer(STEER, (wire.LEDGER,), steer),
+        Consumer(ALERT, (wire.DRIFT,), alert),
     )

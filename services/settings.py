@@ -147,25 +147,25 @@ class GitHubSource(Source):
         return 10.0 if urlsplit(self.url).hostname == "api.github.com" else None
 
 
-class LogChannel(Section):
+class LogSettings(Section):
     kind: Literal["log"]
     name: Name
 
 
-class SlackChannel(Section):
+class SlackSettings(Section):
     kind: Literal["slack"]
     name: Name
     url: Secret
 
 
-class WebhookChannel(Section):
+class WebhookSettings(Section):
     kind: Literal["webhook"]
     name: Name
     url: Secret
     secret: Secret
 
 
-Channel = Annotated[LogChannel | SlackChannel | WebhookChannel, Field(discriminator="kind")]
+Channel = Annotated[LogSettings | SlackSettings | WebhookSettings, Field(discriminator="kind")]
 
 
 class Alerts(Section):
