@@ -11,6 +11,7 @@ from pathlib import Path
 from services.simulator.acme import YEAR, acme
 from services.simulator.acme_files import config_text, strategy_text, write_files
 from services.simulator.bulk import bulk
+from services.simulator.faults import Fault, Faults
 from services.simulator.github_host import github_host
 from services.simulator.jira_site import jira_site
 from services.simulator.motion import keep_moving
@@ -33,9 +34,11 @@ async def _serve(options: argparse.Namespace) -> None:
     ports = (options.port, options.port + 1) if options.port else (0, 0)
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    late = Fault(when="", kind="pass", seconds=options.latency / 1000, times=None)
+    faults = Faults([late] if options.latency else [])
     async with (
-        serve(jira_site(world), port=ports[0]) as jira,
-        serve(github_host(world, hourly=options.hourly or None), port=ports[1]) as github,
+        serve(faults.around(jira_site(world)), port=ports[0]) as jira,
+        serve(faults.around(github_host(world, hourly=options.hourly or None)), port=ports[1]) as github,
     ):
         if options.write:
             write_files(options.write, strategy_text(world, days=options.days), config_text(jira, github))
@@ -54,6 +57,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--speed", type=float, default=1.0, help="simulated seconds a second")
     parser.add_argument("--now", type=_moment, help="the simulated time at the start, such as 2026-11-23T10:00:00Z")
     parser.add_argument("--hourly", type=int, default=0, help="GitHub's primary limit an hour (0: none)")
+    parser.add_argument("--latency", type=float, default=0, help="milliseconds that every answer takes longer")
     parser.add_argument("--write", type=Path, help="a folder for courseline.yaml, strategy.yaml and the tokens")
     return parser.parse_args(arguments)
 

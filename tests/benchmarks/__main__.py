@@ -1,0 +1,25 @@
+"""The benchmark command: ``uv run python -m tests.benchmarks``. Ratios are taken in one run; trust them first."""
+
+import argparse
+import asyncio
+
+from tests.benchmarks import backfill, growth, latency, projection
+
+SUITES = {"backfill": backfill.run, "projection": projection.run, "latency": latency.run, "growth": growth.run}
+
+
+def main() -> None:
+    """Run the chosen suites, one after the other, and print their figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("suites", nargs="*", help=f"{', '.join(SUITES)}; all by default")
+    parser.add_argument("--items", type=int, default=5_000)
+    chosen = parser.parse_args()
+    unknown = set(chosen.suites) - SUITES.keys()
+    if unknown:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    for name in chosen.suites or SUITES:
+        asyncio.run(SUITES[name](chosen.items))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Backfill of each tracker from a server on this machine, into the log: issues a second, requests made."""
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from connectors.base import Connector
+from connectors.github.client import GitHubConfig
+from connectors.github.sync import GitHubConnector
+from connectors.jira.client import JiraConfig
+from connectors.jira.sync import JiraConnector
+from services.ingest.poller import sync_source
+from services.simulator import github_host, jira_site
+from services.storage import migrate
+from services.storage.database import Database
+from tests.benchmarks.parts import said, timed
+
+
+@contextmanager
+def trackers(items: int, latency_ms: int) -> Iterator[tuple[str, str]]:
+    """A simulator in a process of its own, so that it does not share our interpreter; its two addresses."""
+    command = [sys.executable, "-m", "services.simulator", "--items", str(items), "--latency", str(latency_ms)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        found = dict(re.findall(r"(jira|github) (http\S+)", process.stdout.readline() + process.stdout.readline()))
+        yield found["jira"], found["github"]
+    finally:
+        process.terminate()
+        process.wait()
+
+
+async def run(items: int) -> None:
+    """Print issues a second and requests for both trackers, at 0 ms and at 150 ms a request."""
+    for latency in (0, 150):
+        with trackers(items * 2, latency) as (jira, github):
+            repositories = ("acme/web", "acme/pay")
+            readers: dict[str, Connector] = {
+                "jira": JiraConnector(JiraConfig(name="j", url=jira, email=jira_site.EMAIL, token=jira_site.TOKEN)),
+                "github": GitHubConnector(
+                    GitHubConfig(name="g", url=github, token=github_host.TOKEN, repositories=repositories)
+                ),
+            }
+            for kind, connector in readers.items():
+                with tempfile.TemporaryDirectory() as folder:
+                    database = Database(f"sqlite:///{folder}/courseline.db")
+                    await migrate.upgrade(database)
+                    with timed() as took:
+                        found = await sync_source(database, connector, poll_every=timedelta(seconds=60), kind=kind)
+                    await database.close()
+                await connector.close()
+                assert found.error is None, found.error
+                said(
+                    f"backfill {kind} at {latency} ms: {found.seen / took.seconds:,.0f} issues/s into the log "
+                    f"({found.seen} issues, {found.requests} requests, {took.seconds:.1f} s)"
+                )
