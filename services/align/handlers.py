@@ -238,19 +238,16 @@ async def _touch_heirs(uow: UnitOfWork, batch: _Batch, order: Sequence[str]) -> 
                 batch.touched[uid] = "parent"
 
 
-def _children(batch: _Batch, uid: str) -> list[tuple[date, int]]:
-    counts: dict[date, int] = {}
-    for member in (uid, *batch.courses[uid].cycle):
-        for day, change in batch.children.get(member, {}).items():
-            counts[day] = counts.get(day, 0) + change
-    return sorted(counts.items())
+def _children(batch: _Batch, uid: str) -> dict[str, list[tuple[date, int]]]:
+    members = (uid, *batch.courses[uid].companions)
+    return {member: sorted(batch.children[member].items()) for member in members if member in batch.children}
 
 
 def _state(batch: _Batch, uid: str, booked: Booked) -> ItemState:
     path = batch.courses[uid]
     return ItemState(
         bequests=path.bequests,
-        cycle=path.cycle,
+        cycle=path.companions,
         unbroken=booked.unbroken,
         alignment=segments(path.decided),
         postings=[(*key, amounts) for key, amounts in sorted(booked.postings.items())],

@@ -57,7 +57,12 @@ class Course:
     decided: Timeline[Decided]
     bequests: Timeline[Bequest]
     upward: Timeline[str | None]  # the parent it weighs on; none on a cycle
-    cycle: tuple[str, ...]  # the other members of the cycle that it is on now
+    cycles: Timeline[tuple[str, ...]]  # the other members of the cycle that it is on
+
+    @property
+    def companions(self) -> tuple[str, ...]:
+        """Everything it ever was on a cycle with: what weighs on one member weighs on all."""
+        return tuple(sorted({uid for _, members in self.cycles for uid in members}))
 
 
 def parents_of(life: Timeline[Snapshot], uid: str) -> set[str]:
@@ -107,7 +112,7 @@ def course(
     decided: Timeline[Decided] = []
     bequests: Timeline[Bequest] = []
     upward: Timeline[str | None] = []
-    cycle: tuple[str, ...] = ()
+    cycles: Timeline[tuple[str, ...]] = []
     starts = [version.since for version in versions]
     began = [at for at, _ in life]
     for at in _turning_points(item, life, versions, parents, zone):
@@ -118,6 +123,7 @@ def course(
             timeline = parents[state.parent]
             above = value_at(timeline, at) or (timeline[0][1] if timeline else _EMPTY)
         cycle = _cycle(item.uid, above.lineage)
+        cycles.append((at, cycle))
         lineage = tuple(entry for entry in above.lineage if entry[0] != item.uid)[:_DEEPEST]
         version = versions[max(bisect_right(starts, at) - 1, 0)]
         facts = _facts(item, state, lineage, titles)
@@ -130,7 +136,7 @@ def course(
             passed_on = (mine, *(entry for entry in chain if entry.stronger_than(mine)))
         bequests.append((at, Bequest(passed_on, (names, *lineage))))
         upward.append((at, None if cycle or state.parent == item.uid else state.parent))
-    return Course(life, merged(decided), merged(bequests), merged(upward), cycle)
+    return Course(life, merged(decided), merged(bequests), merged(upward), merged(cycles))
 
 
 _EMPTY = Bequest((), ())
@@ -191,23 +197,28 @@ def _in_force(days: Sequence[tuple[date, bool]], on: date) -> bool:
     return found
 
 
-def book(item: WorkItem, course: Course, children: Sequence[tuple[date, int]], zone: ZoneInfo) -> Booked:
+def book(item: WorkItem, course: Course, children: Mapping[str, Sequence[tuple[date, int]]], zone: ZoneInfo) -> Booked:
     """What the item books: its postings, and what others must know of it.
 
-    ``children`` are the daily changes in the number of children that count (or have descendants that do).
+    ``children`` are the daily changes in the number of children that count (or have descendants that do), of the
+    item itself and of its companions.
     """
     life = dict(day_ends(course.life, zone))
     decisions = dict(day_ends(course.decided, zone))
     parents = dict(day_ends(course.upward, zone))
-    broken = broken_down_days(children)
+    cycles = dict(day_ends(course.cycles, zone))
+    broken = {uid: broken_down_days(changes) for uid, changes in children.items()}
+    turns = {day for changes in broken.values() for day, _ in changes}
     state, decision, parent = course.life[0][1], course.decided[0][1], course.upward[0][1]
+    cycle = course.cycles[0][1]
     days: list[tuple[date, Day]] = []
     active: list[tuple[date, str | None]] = []
     spent: list[tuple[date, int]] = []
     booked = Booked()
-    for on in sorted(life.keys() | decisions.keys() | parents.keys() | {day for day, _ in broken}):
+    for on in sorted(life.keys() | decisions.keys() | parents.keys() | cycles.keys() | turns):
         state, decision, parent = life.get(on, state), decisions.get(on, decision), parents.get(on, parent)
-        covered = _in_force(broken, on)
+        cycle = cycles.get(on, cycle)
+        covered = any(_in_force(broken.get(uid, ()), on) for uid in (item.uid, *cycle))
         day = _day_of(item, state, decision, covered)
         days.append((on, day))
         active.append((on, parent if day.in_scope or covered else None))
