@@ -149,8 +149,16 @@ class Broker:
         """Stop the node and wait until it is gone."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL if kill else signal.SIGTERM)
+        deadline = time.monotonic() + _PATIENCE_S
         while _alive(self.pid):
+            if time.monotonic() > deadline:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.pid, signal.SIGKILL)
             time.sleep(0.05)
+
+
+#: A node that does not stop by itself in this time is killed.
+_PATIENCE_S = 20
 
 
 def _command(main: str, *options: str) -> list[str]:
@@ -165,6 +173,9 @@ def _alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
+    # One that another worker started is dead but not buried until that worker ends.
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return True
 
 
