@@ -1,5 +1,6 @@
 """A tracker's raw answer, read whole within bounds of size and time, and never trusted to be what it should be."""
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ class Answer:
             return "a page of HTML"
         try:
             said = msgspec.json.decode(self.body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (ValueError, RecursionError):
             return _short(self.body[:200].decode("utf-8", "replace"))
         if isinstance(said, dict):
             texts = said.get("errorMessages") or [said.get("message") or said.get("error") or ""]
@@ -66,12 +67,17 @@ def ask(session: requests.Session, method: str, url: str, **how: Any) -> Answer:
 
     Raises Retriable where the connection fails, the answer breaks off, or it does not arrive by the deadline.
     """
-    deadline = time.monotonic() + DEADLINE_S
+    deadline, bodies = time.monotonic() + DEADLINE_S, list[bytes]()
+
+    def whole(response: requests.Response, **_: Any) -> None:
+        bodies.append(_body(response, deadline))
+
+    hooks = {"response": whole}  # before requests looks for a redirect, for which it reads a body without bounds
     try:
         with requests.Session.request(
-            session, method, url, timeout=(CONNECT_S, 30), allow_redirects=False, stream=True, **how
+            session, method, url, timeout=(CONNECT_S, 30), allow_redirects=False, stream=True, hooks=hooks, **how
         ) as response:
-            body = _body(response, deadline)
+            body = bodies[-1]
             headers = {name.lower(): value for name, value in response.headers.items()}
             return Answer(response.status_code, headers, body)
     except requests.exceptions.SSLError as error:
@@ -84,7 +90,8 @@ def ask(session: requests.Session, method: str, url: str, **how: Any) -> Answer:
 
 def _body(response: requests.Response, deadline: float) -> bytes:
     chunks, size = [], 0
-    for chunk in response.iter_content(_CHUNK):
+    # read1 gives what has come; iter_content would wait for a whole chunk, and an answer that drips never ends
+    while chunk := response.raw.read1(_CHUNK, decode_content=True):
         chunks.append(chunk)
         size += len(chunk)
         if size > LARGEST_ANSWER:
@@ -112,12 +119,23 @@ def parsed(answer: Answer, shape: type[Any]) -> Any:
             raise AuthenticationFailed("a login page stands where the tracker's answer should be")
         raise Retriable("a page of HTML stands where the tracker's answer should be")
     try:
-        found = msgspec.json.decode(answer.body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        found = _decoded(answer.body)
+    except (ValueError, RecursionError) as error:
         raise Retriable("the answer is empty" if not answer.body else "the answer is no whole JSON") from error
     if not isinstance(found, shape):
         raise Retriable(f"the answer is no JSON {'object' if shape is dict else 'list'}")
     return found
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        if b"\\ud" not in body.lower():
+            raise
+        # half a surrogate pair is JSON and no text: one such title must not hide a whole page
+        text = json.dumps(json.loads(body), ensure_ascii=False)
+        return msgspec.json.decode(text.encode("utf-8", "replace"))
 
 
 def redirected(answer: Answer, url: str) -> str:

@@ -6,11 +6,12 @@ shares one connection between threads. API facts: GitHub REST API, "Rate limits"
 
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import anyio.to_thread
 import github
@@ -20,10 +21,14 @@ from anyio import CapacityLimiter
 
 from connectors.answers import Answer, ask, parsed, redirected
 from connectors.base import AuthenticationFailed, ConnectorError, RateLimited, Retriable, Unreachable
-from connectors.pacing import DEFAULT_WAIT_S, Clock, Pacer, Priority, persistently, retry_after
+from connectors.pacing import DEFAULT_WAIT_S, LONGEST_WAIT_S, Clock, Pacer, Priority, persistently, retry_after
 
 _VERSION = "2022-11-28"
-_NEXT = re.compile(r'<([^>]+)>\s*;[^,]*rel="next"')
+_LINK = re.compile(r"<([^>]*)>([^<]*)")
+_REL = re.compile(r"""\brel\s*=\s*["']?([^"';,]+)""", re.IGNORECASE)
+_PAGE_NUMBER = re.compile(r"[?&]page=([0-9]{1,9})(?:&|$)")
+#: A list of more pages than this is no list: a million entries.
+_MOST_PAGES = 10_000
 
 
 class GitHubConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,21 +51,33 @@ class GitHubConfig(msgspec.Struct, frozen=True, kw_only=True):
 class Refused(ConnectorError):
     """The host understood the request and says no: 400, 403, 404, 410, 422 or 451."""
 
-    def __init__(self, answer: Answer, source: str) -> None:
+    def __init__(self, answer: Answer, source: str, secret: str) -> None:
         self.status = answer.status
-        self.said = answer.message()
-        self.sso = answer.headers.get("x-github-sso", "")
-        self.needs = answer.headers.get("x-accepted-github-permissions", "")
+        self.said = answer.message().replace(secret, "[redacted]")
+        self.sso = answer.headers.get("x-github-sso", "").replace(secret, "[redacted]")
+        self.needs = answer.headers.get("x-accepted-github-permissions", "").replace(secret, "[redacted]")
         super().__init__(f"answered {answer.status}: {self.said}", source=source)
 
 
 @dataclass(frozen=True)
 class Listing:
-    """One page of a list, and the address of the next; ``partial`` where some of it is withheld from the token."""
+    """One page of a list, the address of the next and the number of the last, where the host tells it.
+
+    ``partial`` is set where some of the list is withheld from the token.
+    """
 
     rows: list[Any]
     next: str | None
+    last: int | None = None
     partial: str = ""
+
+
+def rows_of(answer: Answer) -> list[Any]:
+    """The rows of a list. Raises Retriable where not one of them is an object with an id."""
+    rows: list[Any] = parsed(answer, list)
+    if rows and not any(isinstance(row, dict) and "id" in row for row in rows):
+        raise Retriable("a page of the list holds something else than its objects")
+    return rows
 
 
 class GitHubClient:
@@ -76,7 +93,8 @@ class GitHubClient:
         self._threads = CapacityLimiter(config.concurrency)
         self._own = threading.local()
         self._opened: list[requests.Session] = []
-        self._slow_down = 0
+        self._strikes = 0  #: limits in a row, each after the wait of the one before
+        self._free_at = 0.0
 
     def _session(self) -> requests.Session:
         found: requests.Session | None = getattr(self._own, "session", None)
@@ -97,40 +115,86 @@ class GitHubClient:
             self._opened.append(found)
         return found
 
+    # -- what callers ask for ----------------------------------------------------------------------------------
+
     async def get(self, path: str, params: Mapping[str, Any] | None = None, **how: Any) -> dict[str, Any]:
         """What GET answers, as a JSON object."""
-        answer = await self._ask(f"{self.root}/{path}", params, **how)
-        found: dict[str, Any] = parsed(answer, dict)
-        return found
 
-    async def page(self, path: str, params: Mapping[str, Any] | None = None, **how: Any) -> Listing:
+        async def whole() -> dict[str, Any]:
+            with self._named():
+                found: dict[str, Any] = parsed(await self._once(f"{self.root}/{path}", params), dict)
+                return found
+
+        return await persistently(self.pacer, whole, **how)
+
+    async def page(
+        self,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        decoded: Callable[[Answer], list[Any]] = rows_of,
+        **how: Any,
+    ) -> Listing:
         """One page of a list; ``path`` may be the address that an earlier page gave as its next."""
         url = path if path.startswith(("http://", "https://")) else f"{self.root}/{path}"
 
         async def whole() -> tuple[Answer, list[Any]]:
-            answer = await self._once(url, params)
-            rows = parsed(answer, list)
-            if not all(isinstance(row, dict) and "id" in row for row in rows):
-                raise Retriable("a page of the list holds something else than its objects", source=self.config.name)
-            return answer, rows
+            with self._named():
+                answer = await self._once(url, params)
+                return answer, decoded(answer)
 
         answer, rows = await persistently(self.pacer, whole, **how)
-        return Listing(rows, self._next(answer, url), answer.headers.get("x-github-sso", ""))
+        links = _links(answer)
+        number = _PAGE_NUMBER.search(links.get("last", ""))
+        return Listing(
+            rows,
+            self._same_origin(links["next"], url) if "next" in links else None,
+            int(number[1]) if number else None,
+            answer.headers.get("x-github-sso", ""),
+        )
 
-    def _next(self, answer: Answer, url: str) -> str | None:
-        found = _NEXT.search(answer.headers.get("link", ""))
-        if found is None:
-            return None
-        there, here = urlsplit(found[1]), urlsplit(url)
+    async def pages(self, path: str, params: Mapping[str, Any] | None = None, **how: Any) -> AsyncIterator[Listing]:
+        """A list page by page. Raises Unreachable where its links lead in a circle, or never end."""
+        met: set[str] = set()
+        page = await self.page(path, params, **how)
+        while True:
+            yield page
+            if page.next is None:
+                return
+            if page.next in met or len(met) >= _MOST_PAGES:
+                raise Unreachable("the pages of a list lead in a circle", source=self.config.name)
+            met.add(page.next)
+            page = await self.page(page.next, **how)
+
+    async def close(self) -> None:
+        for session in self._opened:
+            session.close()
+        self._opened.clear()
+
+    # -- within ------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Errors in the block say which source they come from."""
+        try:
+            yield
+        except RateLimited:
+            raise
+        except (Retriable, AuthenticationFailed) as error:
+            if error.source:
+                raise
+            raise type(error)(str(error), source=self.config.name) from error
+
+    def _same_origin(self, found: str, url: str) -> str:
+        target = urljoin(url, found)
+        there, here = urlsplit(target), urlsplit(url)
         if (there.scheme, there.netloc) != (here.scheme, here.netloc):
             raise Unreachable(
-                f"the next page is said to be at {there.netloc}; the credential is only sent to {here.netloc}",
+                f"the next page is said to be at {there.scheme}://{there.netloc.rpartition('@')[2]}; "
+                f"the credential is only sent to {here.scheme}://{here.netloc}",
                 source=self.config.name,
             )
-        return found[1]
-
-    async def _ask(self, url: str, params: Mapping[str, Any] | None, **how: Any) -> Answer:
-        return await persistently(self.pacer, lambda: self._once(url, params), **how)
+        return target
 
     async def _once(self, url: str, params: Mapping[str, Any] | None) -> Answer:
         answer = await anyio.to_thread.run_sync(
@@ -159,40 +223,55 @@ class GitHubClient:
             if limited is not None:
                 raise limited
             if "suspended" in answer.message():
-                raise AuthenticationFailed(answer.message(), source=source)
-        if answer.status >= 500 or answer.status in (202, 408, 429):
-            raise Retriable(f"answered {answer.status}", source=source)
-        if answer.status >= 400:
+                raise AuthenticationFailed("the app's installation is suspended", source=source)
+        if answer.status >= 500 and "retry-after" in answer.headers:
+            self.pacer.park(retry_after(answer.headers["retry-after"], self.pacer.clock.now()), "asked to wait")
+        if 400 <= answer.status < 500 and answer.status not in (408, 429):
             if answer.is_html:
                 raise AuthenticationFailed("a page of HTML stands where the API should be", source=source)
-            raise Refused(answer, source)
-        self._slow_down = 0
+            raise Refused(answer, source, self.config.token)
+        if answer.status != 200:
+            raise Retriable(f"answered {answer.status}", source=source)
+        if self.pacer.clock.monotonic() >= self._free_at:
+            self._strikes = 0
         return answer
 
     def _limited(self, answer: Answer) -> RateLimited | None:
-        """The wait that a 403 or 429 asks for; None where it is no limit."""
-        now = self.pacer.clock.now()
+        """The wait that a 403 or 429 asks for; None where it is no limit. Each strike in a row waits longer, so that
+        a limit that never ends is soon a wait that ends the pass."""
+        now, began = self.pacer.clock.now(), self.pacer.clock.monotonic()
         said = answer.message().lower()
-        if answer.headers.get("x-ratelimit-remaining") == "0" and "retry-after" not in answer.headers:
+        told = answer.headers.get("retry-after")
+        if answer.headers.get("x-ratelimit-remaining") == "0" and told is None:
+            # both are the host's own clock; ours may be off by minutes
             reset = answer.headers.get("x-ratelimit-reset", "")
-            left = int(reset) + 1 - now.timestamp() if reset.isdigit() else DEFAULT_WAIT_S
-            reason, seconds = "primary limit", min(max(left, 1.0), 3600.0)
-        elif "secondary rate limit" in said or "abuse" in said or "retry-after" in answer.headers:
-            told = answer.headers.get("retry-after")
-            self._slow_down += 1
-            grown = DEFAULT_WAIT_S * 2 ** (self._slow_down - 1)
-            reason, seconds = "secondary limit", retry_after(told, now) if told else min(grown, 3600.0)
+            left = float(reset) + 1 - (answer.date or now).timestamp() if _is_number(reset) else DEFAULT_WAIT_S
+            reason, seconds, least = "primary limit", max(left, 1.0), 1.0
+        elif "secondary rate limit" in said or "abuse" in said or told is not None:
+            reason, seconds, least = "secondary limit", retry_after(told, now), 1.0 if told else DEFAULT_WAIT_S
         elif answer.status == 429 or "rate limit" in said:
-            reason, seconds = "rate limit", DEFAULT_WAIT_S
+            reason, seconds, least = "rate limit", DEFAULT_WAIT_S, DEFAULT_WAIT_S
         else:
             return None
+        if began >= self._free_at:
+            self._strikes += 1
+        seconds = min(max(seconds, least * 2 ** min(self._strikes - 1, 12)), LONGEST_WAIT_S)
+        self._free_at = max(self._free_at, began + seconds)
         self.pacer.park(seconds, reason)
         return RateLimited(now + timedelta(seconds=seconds), reason, source=self.config.name)
 
-    async def close(self) -> None:
-        for session in self._opened:
-            session.close()
-        self._opened.clear()
+
+def _links(answer: Answer) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for target, further in _LINK.findall(answer.headers.get("link", "")):
+        rel = _REL.search(further)
+        if rel is not None:
+            found.setdefault(rel[1].strip().lower(), target)
+    return found
 
 
-__all__ = ["GitHubClient", "GitHubConfig", "Listing", "Priority", "Refused"]
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 13
+
+
+__all__ = ["GitHubClient", "GitHubConfig", "Listing", "Priority", "Refused", "rows_of"]

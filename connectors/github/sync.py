@@ -1,13 +1,16 @@
 """A GitHub host, read completely: keyset paging over ``updated_at``, so that drift while paging passes nothing over."""
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 
+from connectors.ahead import ahead, together
 from connectors.base import (
     AuthenticationFailed,
     Check,
@@ -20,21 +23,20 @@ from connectors.base import (
     Skippable,
     Unreachable,
 )
-from connectors.github.client import GitHubClient, GitHubConfig, Listing, Refused
-from connectors.github.translate import milestone, moment, work_item
-from connectors.pacing import Clock, Priority
+from connectors.github.client import GitHubClient, GitHubConfig, Refused
+from connectors.github.events import Histories
+from connectors.github.lists import PAGE, Batch, Withheld, issues
+from connectors.github.translate import milestone, parent_name, work_item
+from connectors.pacing import Clock
 from connectors.text import clean
 from schemas.work import Gap, Milestone, Quarantined, WorkItem, item_uid
 
-PAGE = 100
 #: Index lag and clock differences that a poll reaches back over.
 OVERLAP = timedelta(minutes=5)
-#: With more changed issues than this on a page, one list of all events is cheaper than the events of each.
-_EACH = 25
-#: GitHub refuses page numbers from here on.
-_MOST_PAGES = 99
-#: What events tell us; the rest of an event is dropped at once.
-_KEPT = ("id", "event", "created_at", "label", "milestone", "state_reason")
+#: Pages of issues that are read ahead, while their events are read or the one before is stored.
+_AHEAD = 32
+_UNKNOWN_CLOCK = timedelta(hours=26)
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
 
 class Checkpoint(msgspec.Struct):
@@ -75,7 +77,10 @@ class GitHubConnector:
             try:
                 row = await self.client.get(f"repos/{quote(name)}")
                 one = _container(row)
-                found[one.id] = one
+                if one is not None:
+                    found[one.id] = one
+                else:
+                    gaps.append(_unreadable(self.source, name))
             except Refused as error:
                 gaps.append(_gap(self.source, name, error))
         for organization in self.config.organizations:
@@ -106,98 +111,82 @@ class GitHubConnector:
             raise Unreachable(str(error), source=self.source) from error
 
     async def _list_repositories(self, path: str, named: str, found: dict[str, Container], gaps: list[Gap]) -> None:
-        page = await self.client.page(path, {"per_page": PAGE})
-        while True:
+        async for page in self.client.pages(path, {"per_page": PAGE}):
             for row in page.rows:
                 one = _container(row)
-                found.setdefault(one.id, one)
+                if one is not None:
+                    found.setdefault(one.id, one)
+                else:
+                    gaps.append(_unreadable(self.source, named))
             if page.partial:
                 gaps.append(_partial(self.source, named, page.partial))
-            if page.next is None:
-                return
-            page = await self.client.page(page.next)
 
     # -- reading -----------------------------------------------------------------------------------------------
 
     async def read(self, container: Container, checkpoint: bytes | None) -> AsyncIterator[Page]:
         """A backfill, its continuation, or a poll of one repository, page by page."""
         state = _CHECKPOINT.decode(checkpoint) if checkpoint else Checkpoint()
+        histories = Histories(self.client, container.id, partial(self._note, container.key))
         try:
             milestones = await self._milestones(container)
-            if state.began is None:
-                state.began = self.client.server_time or self.client.pacer.clock.now()
+            began = self._now()
+            state.began = state.began or began
             yield Page(container=container.key, milestones=tuple(milestones), checkpoint=_encoded(state))
             titles = {one.title: one.uid for one in milestones}
-            reading = self._issues(container, state)
-            async with _Events(self._all_events(container)) as events:
-                async for rows in reading:
-                    yield await self._page(container, state, rows, titles, events)
+            anchor = state.anchor or (state.cursor - OVERLAP if state.cursor else None)
+            async with aclosing(ahead(self._batches(container, anchor, began), _AHEAD)) as batches:
+                async for batch in batches:
+                    state.anchor = batch.anchor or state.anchor
+                    yield await self._page(container, state, batch.rows, titles, histories)
         except Refused as error:
             raise Skippable(_gap(self.source, container.key, error)) from error
+        except Withheld as error:
+            raise Skippable(_partial(self.source, container.key, error.said)) from error
+        finally:
+            await histories.close()
         yield Page(container=container.key, checkpoint=_encoded(Checkpoint(cursor=state.began)), complete=True)
 
+    def _now(self) -> datetime:
+        """The host's time by its last answer; where it tells none, ours of yesterday, since ours may be wrong."""
+        return self.client.server_time or self.client.pacer.clock.now() - _UNKNOWN_CLOCK
+
     async def _milestones(self, container: Container) -> list[Milestone]:
-        path: str | None = f"repositories/{container.id}/milestones"
-        params: dict[str, Any] | None = {"state": "all", "per_page": PAGE}
+        path = f"repositories/{container.id}/milestones"
         found: dict[str, Milestone] = {}
-        while path is not None:
-            page = await self.client.page(path, params)
-            self._refuse_partial(container, page)
+        async for page in self.client.pages(path, {"state": "all", "per_page": PAGE}):
+            if "partial-results" in page.partial:
+                raise Withheld(page.partial)
             for row in page.rows:
                 one = milestone(row, self.source, container.key)
                 if one is not None:
                     found[one.uid] = one
-            path, params = page.next, None
         return list(found.values())
 
-    def _refuse_partial(self, container: Container, page: Listing) -> None:
-        if "partial-results" in page.partial:
-            raise Skippable(_partial(self.source, container.key, page.partial))
+    async def _batches(
+        self, container: Container, anchor: datetime | None, began: datetime
+    ) -> AsyncGenerator[Batch, None]:
+        async with aclosing(issues(self.client, container.id, anchor, began)) as batches:
+            async for batch in batches:
+                for row in batch.rows:
+                    if isinstance(row, dict) and isinstance(row.get("number"), int) and isinstance(row.get("id"), int):
+                        self._note(container.key, row["number"], row["id"])
+                yield batch
 
-    async def _issues(self, container: Container, state: Checkpoint) -> AsyncIterator[list[Any]]:
-        """Pages of issues by ``updated_at``, oldest first, each anchored at the last one before it."""
-        path = f"repositories/{container.id}/issues"
-        anchor = state.anchor or (state.cursor - OVERLAP if state.cursor else None)
-        known: dict[int, Any] = {}
-        follow: str | None = None
-        while True:
-            if follow is not None:
-                page = await self.client.page(follow)
-            else:
-                since = {"since": f"{anchor:%Y-%m-%dT%H:%M:%SZ}"} if anchor else {}
-                asked = {"state": "all", "sort": "updated", "direction": "asc", "per_page": PAGE}
-                page = await self.client.page(path, asked | since)
-            self._refuse_partial(container, page)
-            fresh = [row for row in page.rows if known.get(_id(row)) != row.get("updated_at")]
-            known |= {_id(row): row.get("updated_at") for row in fresh}
-            if fresh:
-                yield fresh
-            if page.next is None and (len(page.rows) < PAGE or not fresh):
-                return
-            last = max((found for row in page.rows if (found := moment(row.get("updated_at")))), default=anchor)
-            # A page without a next that is full may have lost its Link on the way: ask once more from its end.
-            moved = last is not None and (anchor is None or last > anchor)
-            follow = None if moved else page.next
-            if not moved and page.next is None:
-                return
-            anchor = last
+    def _note(self, repository: str, number: int, id_: int) -> None:
+        self._ids[f"{repository}/{number}".lower()] = id_
 
     async def _page(
-        self, container: Container, state: Checkpoint, rows: Sequence[Any], titles: Mapping[str, str], events: "_Events"
+        self, container: Container, state: Checkpoint, rows: Sequence[Any], titles: Mapping[str, str], told: Histories
     ) -> Page:
-        for row in rows:
-            if isinstance(row.get("number"), int) and isinstance(row.get("id"), int):
-                self._ids[f"{container.key.lower()}/{row['number']}"] = row["id"]
-        told = await self._events_of(container, rows, events)
-        parents = {_id(row): await self._parent(row) for row in rows}
+        events = await told.of(rows)
+        parents = await self._parents(rows)
         entries = [
             work_item(
-                row, told.get(_id(row), []), source=self.source, container=container.key,
-                parent=parents[_id(row)], titles=titles,
+                row, events.get(_id(row), []), source=self.source, container=container.key,
+                parent=self._parent(row, parents), titles=titles,
             )
             for row in rows
         ]  # fmt: skip
-        state.anchor = max((found for row in rows if (found := moment(row.get("updated_at")))), default=state.anchor)
         return Page(
             container=container.key,
             items=tuple(entry for entry in entries if isinstance(entry, WorkItem)),
@@ -205,83 +194,26 @@ class GitHubConnector:
             checkpoint=_encoded(state),
         )
 
-    async def _parent(self, row: Mapping[str, Any]) -> str | None:
-        """The uid of the issue that ``parent_issue_url`` points to; None where it points nowhere we may look."""
-        url = row.get("parent_issue_url")
-        if not isinstance(url, str) or not url:
-            return None
-        parts = urlsplit(url).path.strip("/").split("/")
-        if len(parts) < 4 or not parts[-1].isdigit():
-            return None
-        owner, name, number = parts[-4], parts[-3], parts[-1]
-        known = f"{owner}/{name}/{number}".lower()
-        if known not in self._ids:
+    async def _parents(self, rows: Sequence[Any]) -> dict[str, int | None]:
+        """The ids of the parents' addresses that no page has told yet."""
+        asked = {name for row in rows if (name := parent_name(row)) is not None and name not in self._ids}
+
+        async def id_of(name: str) -> int | None:
+            repository, _, number = name.rpartition("/")
             try:
-                found = await self.client.get(f"repos/{quote(owner)}/{quote(name)}/issues/{number}")
+                found = (await self.client.get(f"repos/{repository}/issues/{number}")).get("id")
             except Refused:
                 return None
-            if not isinstance(found.get("id"), int):
-                return None
-            self._ids[known] = found["id"]
-        return item_uid(self.source, "issue", self._ids[known])
+            if isinstance(found, int):
+                self._ids[name] = found
+            return found if isinstance(found, int) else None
 
-    # -- events ------------------------------------------------------------------------------------------------
+        return dict(zip(asked, await together(id_of(name) for name in asked), strict=True))
 
-    async def _events_of(
-        self, container: Container, rows: Sequence[Any], events: "_Events"
-    ) -> dict[int, list[Mapping[str, Any]]]:
-        if len(rows) > _EACH:
-            try:
-                whole = await events.get()
-            except Refused:
-                whole = None  # the list is refused here; the events of each are asked for
-            if whole is not None:
-                return {_id(row): whole.get(_id(row), []) for row in rows}
-        asked = [row for row in rows if isinstance(row.get("number"), int)]
-        told = await asyncio.gather(*(self._issue_events(container, row["number"]) for row in asked))
-        return {_id(row): found for row, found in zip(asked, told, strict=True)}
-
-    async def _issue_events(self, container: Container, number: int) -> list[Mapping[str, Any]]:
-        path: str | None = f"repositories/{container.id}/issues/{number}/events"
-        params: dict[str, Any] | None = {"per_page": PAGE}
-        found: list[Mapping[str, Any]] = []
-        while path is not None:
-            try:
-                page = await self.client.page(path, params, priority=Priority.HISTORY)
-            except Refused as error:
-                if error.status in (404, 410):
-                    return found
-                raise
-            found += [_kept(row) for row in page.rows]
-            path, params = page.next, None
-        return found
-
-    async def _all_events(self, container: Container) -> dict[int, list[Mapping[str, Any]]] | None:
-        """Every issue's events from the repository's one list; None where that list is too long to be read whole.
-
-        Pages are asked for side by side where the list tells its last page.
-        """
-        path = f"repositories/{container.id}/issues/events"
-        found: dict[int, list[Mapping[str, Any]]] = {}
-
-        def take(rows: Sequence[Any]) -> None:
-            for row in rows:
-                issue = row.get("issue")
-                if isinstance(issue, Mapping) and isinstance(issue.get("id"), int):
-                    found.setdefault(issue["id"], []).append(_kept(row))
-
-        number, lanes = 1, max(1, self.config.concurrency - 1)
-        while number <= _MOST_PAGES:
-            numbers = range(number, min(number + lanes, _MOST_PAGES + 1))
-            pages = await asyncio.gather(
-                *(self.client.page(path, {"per_page": PAGE, "page": at}, priority=Priority.HISTORY) for at in numbers)
-            )
-            for page in pages:
-                take(page.rows)
-                if page.next is None:
-                    return found
-            number += lanes
-        return None
+    def _parent(self, row: Any, asked: Mapping[str, int | None]) -> str | None:
+        name = parent_name(row)
+        found = None if name is None else self._ids.get(name) or asked.get(name)
+        return None if found is None else item_uid(self.source, "issue", found)
 
     # -- check -------------------------------------------------------------------------------------------------
 
@@ -318,30 +250,6 @@ class GitHubConnector:
         return checks
 
 
-class _Events:
-    """All events of a repository, asked for when they are first wanted, and once."""
-
-    def __init__(self, coroutine: Any) -> None:
-        self._coroutine = coroutine
-        self._task: asyncio.Task[Any] | None = None
-
-    async def get(self) -> dict[int, list[Mapping[str, Any]]] | None:
-        if self._task is None:
-            self._task = asyncio.create_task(self._coroutine)
-        found: dict[int, list[Mapping[str, Any]]] | None = await asyncio.shield(self._task)
-        return found
-
-    async def __aenter__(self) -> "_Events":
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._task is None:
-            self._coroutine.close()
-        else:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-
 def _encoded(checkpoint: Checkpoint) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(checkpoint))
 
@@ -351,12 +259,14 @@ def _id(row: Any) -> int:
     return found if isinstance(found, int) else -1
 
 
-def _kept(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {name: row[name] for name in _KEPT if name in row}
-
-
-def _container(row: Mapping[str, Any]) -> Container:
-    return Container(id=str(row.get("id")), key=str(row.get("full_name")), title=clean(row.get("description")))
+def _container(row: Any) -> Container | None:
+    """A repository; None for a row that is none."""
+    if not isinstance(row, dict) or not isinstance(row.get("id"), int):
+        return None
+    key = row.get("full_name")
+    if not isinstance(key, str) or _REPOSITORY.fullmatch(key) is None:
+        return None
+    return Container(id=str(row["id"]), key=key, title=clean(row.get("description")))
 
 
 def _gap(source: str, container: str, error: Refused) -> Gap:
@@ -379,3 +289,8 @@ def _partial(source: str, container: str, said: str) -> Gap:
         detail="the host leaves out what belongs to organizations with single sign-on",
         fix=f"authorize the token for single sign-on ({said[:200]})",
     )
+
+
+def _unreadable(source: str, container: str) -> Gap:
+    detail = "the host's answer is no repository: its id or its full name is missing"
+    return Gap(source=source, container=container, reason="unreadable", detail=detail, fix="check `url`")

@@ -1,5 +1,6 @@
 """Pure: GitHub's JSON into our shapes."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
@@ -23,6 +24,7 @@ from schemas.work import (
 
 #: GitHub keeps a milestone's due date as midnight there.
 _PACIFIC = ZoneInfo("America/Los_Angeles")
+_ISSUE = re.compile(r"/repos/([\w.-]+)/([\w.-]+)/issues/([0-9]{1,18})$", re.ASCII)
 _RESOLUTIONS: dict[str, Resolution] = {
     "completed": "delivered",
     "not_planned": "not_delivered",
@@ -34,20 +36,23 @@ def moment(text: Any) -> datetime | None:
     """A time as GitHub writes it; None for anything else."""
     try:
         found = datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
+        return found.astimezone(UTC) if found is not None and found.tzinfo else None
+    except (ValueError, OverflowError):
         return None
-    return found.astimezone(UTC) if found is not None and found.tzinfo else None
 
 
 def due_day(text: Any) -> date | None:
     """The calendar day that a milestone is due: its instant, read in Pacific time."""
     found = moment(text)
-    return found.astimezone(_PACIFIC).date() if found else None
+    try:
+        return found.astimezone(_PACIFIC).date() if found else None
+    except OverflowError:
+        return None
 
 
-def milestone(row: Mapping[str, Any], source: str, container: str) -> Milestone | None:
+def milestone(row: Any, source: str, container: str) -> Milestone | None:
     """A repository's milestone; None for a row without an id or a title."""
-    if not isinstance(row.get("id"), int) or not isinstance(row.get("title"), str):
+    if not isinstance(row, Mapping) or not isinstance(row.get("id"), int) or not isinstance(row.get("title"), str):
         return None
     return Milestone(
         uid=milestone_uid(source, "milestone", row["id"]),
@@ -65,6 +70,18 @@ def milestone(row: Mapping[str, Any], source: str, container: str) -> Milestone 
 
 def _link(value: Any) -> str:
     return value[:1024] if isinstance(value, str) and value.startswith(("https://", "http://")) else ""
+
+
+def parent_name(row: Any) -> str | None:
+    """``owner/name/number`` of the issue that ``parent_issue_url`` points to, in lower case; None where it is no such.
+
+    Of the address only this is used: where it points to is not for the data to say.
+    """
+    url = row.get("parent_issue_url") if isinstance(row, Mapping) else None
+    found = _ISSUE.search(url) if isinstance(url, str) else None
+    if found is None or {found[1], found[2]} & {".", ".."}:
+        return None
+    return f"{found[1]}/{found[2]}/{found[3]}".lower()
 
 
 def resolution(closed: bool, reason: Any, kind: Kind, merged: bool) -> Resolution | None:

@@ -115,13 +115,16 @@ def paged(rows: Sequence[Any], request: Request, here: str) -> tuple[list[Any], 
     if (page - 1) * size >= _MOST_EVENTS:
         raise Unprocessable("In order to keep the API fast for everyone, pagination is limited for this resource.")
     begin = (page - 1) * size
-    more = begin + size < len(rows)
-    return list(rows[begin : begin + size]), _link(request, here, {"page": str(page + 1)}) if more else {}
+    if begin + size >= len(rows):
+        return list(rows[begin : begin + size]), {}
+    further = {"next": str(page + 1), "last": str(-(-len(rows) // size))}
+    links = [_link(request, here, {"page": at}, rel)["link"] for rel, at in further.items()]
+    return list(rows[begin : begin + size]), {"link": ", ".join(links)}
 
 
-def _link(request: Request, here: str, further: dict[str, str]) -> dict[str, str]:
+def _link(request: Request, here: str, further: dict[str, str], rel: str = "next") -> dict[str, str]:
     asked = {name: value for name, value in request.query_params.items() if name not in ("page", "after")}
-    return {"link": f'<{here}?{urlencode({**asked, **further})}>; rel="next"'}
+    return {"link": f'<{here}?{urlencode({**asked, **further})}>; rel="{rel}"'}
 
 
 def _since(text: str | None) -> datetime | None:
