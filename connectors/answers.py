@@ -70,7 +70,11 @@ def ask(session: requests.Session, method: str, url: str, **how: Any) -> Answer:
     deadline, bodies = time.monotonic() + DEADLINE_S, list[bytes]()
 
     def whole(response: requests.Response, **_: Any) -> None:
-        bodies.append(_body(response, deadline))
+        try:
+            bodies.append(_body(response, deadline))
+        except BaseException:
+            response.close()
+            raise
 
     hooks = {"response": whole}  # before requests looks for a redirect, for which it reads a body without bounds
     try:

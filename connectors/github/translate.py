@@ -1,5 +1,6 @@
 """Pure: GitHub's JSON into our shapes."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -69,7 +70,8 @@ def milestone(row: Any, source: str, container: str) -> Milestone | None:
 
 
 def _link(value: Any) -> str:
-    return value[:1024] if isinstance(value, str) and value.startswith(("https://", "http://")) else ""
+    found = clean(value, 1024)
+    return found if found.startswith(("https://", "http://")) else ""
 
 
 def parent_name(row: Any) -> str | None:
@@ -90,7 +92,9 @@ def resolution(closed: bool, reason: Any, kind: Kind, merged: bool) -> Resolutio
         return None
     if kind == "pull_request":
         return "delivered" if merged else "not_delivered"
-    return _RESOLUTIONS.get(str(reason), "delivered")
+    if reason in (None, "", "reopened"):
+        return "delivered"
+    return _RESOLUTIONS.get(reason, "unknown") if isinstance(reason, str) else "unknown"
 
 
 def _category(state: str, kind: Kind) -> StatusCategory:
@@ -123,7 +127,7 @@ def work_item(
         return _work_item(row, events, source, container, parent, titles)
     except (Malformed, ValueError, TypeError, AttributeError, KeyError) as error:
         ref = str(row.get("number") or row.get("id")) if isinstance(row, Mapping) else repr(row)[:50]
-        raw = msgspec.json.encode(row).decode("utf-8", "replace")[:4000]
+        raw = json.dumps(row, default=repr)[:4000]
         return Quarantined(source=source, container=container, ref=clean(ref), problem=str(error), raw=raw)
 
 
@@ -135,7 +139,7 @@ def _work_item(
     parent: str | None,
     titles: Mapping[str, str],
 ) -> WorkItem:
-    if not isinstance(row, Mapping) or not isinstance(row.get("id"), int) or not isinstance(row.get("number"), int):
+    if not isinstance(row, Mapping) or type(row.get("id")) is not int or type(row.get("number")) is not int:
         raise Malformed("the issue has no id or no number")
     state, created, updated = row.get("state"), moment(row.get("created_at")), moment(row.get("updated_at"))
     if not isinstance(state, str) or not state:
