@@ -149,7 +149,7 @@ class Histories:
             last = min(first.last, _MOST_PAGES)
             tail = await self._page(last)
             pages = await self._between(last)
-            again = [await self._page(1), await self._page(last)]
+            again = await together((self._page(1), self._page(last)))
         except Refused:
             return None
         still = [_ids(first.rows), _ids(tail.rows)] == [_ids(page.rows) for page in again]

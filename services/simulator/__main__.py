@@ -28,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 async def _serve(options: argparse.Namespace) -> None:
     now = options.now or datetime.now(UTC)
     if options.items:
-        world = bulk(items=options.items, now=now, seed=options.seed, days=options.days)
+        shape = {"days": options.days, "repositories": options.repositories}
+        world = bulk(items=options.items, now=now, seed=options.seed, **shape)
     else:
         world = acme(now=now, seed=options.seed, days=options.days)
     ports = (options.port, options.port + 1) if options.port else (0, 0)
@@ -52,6 +53,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m services.simulator", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="Jira's port; GitHub takes the next one (0: free ones)")
     parser.add_argument("--items", type=int, default=0, help="so many items without a life, in place of Acme's own")
+    parser.add_argument("--repositories", type=int, default=2, help="of those items, on GitHub")
     parser.add_argument("--days", type=int, default=YEAR, help="of history")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--speed", type=float, default=1.0, help="simulated seconds a second")

@@ -24,8 +24,12 @@ _CHILDREN_OF_AN_EPIC = 50
 _RELEASES = 8
 
 
-def bulk(*, items: int, now: datetime, seed: int = 7, days: int = 365, github: float = 0.3) -> World:
+def bulk(
+    *, items: int, now: datetime, seed: int = 7, days: int = 365, github: float = 0.3, repositories: int = 2
+) -> World:
     """A world with exactly ``items`` items, a share of them on GitHub, created evenly over ``days``.
+
+    The first ``repositories`` are Acme's own, the rest are ``acme/part-3``, ``acme/part-4`` and so on.
 
     Two thirds are done and a tenth in progress. Nothing happens in it by itself; `stir` changes some of it.
     """
@@ -34,13 +38,14 @@ def bulk(*, items: int, now: datetime, seed: int = 7, days: int = 365, github: f
         world.add_container("jira", key, title, components=parts, team_managed=own)
         for key, title, parts, own in PROJECTS
     ]
-    repositories = [world.add_container("github", key, title) for key, title in REPOSITORIES]
-    for container in (*projects, *repositories):
+    named = [*REPOSITORIES, *((f"acme/part-{n}", f"Part {n}") for n in range(len(REPOSITORIES) + 1, repositories + 1))]
+    homes = [world.add_container("github", key, title) for key, title in named[:repositories]]
+    for container in (*projects, *homes):
         for number in range(1, _RELEASES + 1):
             due = (world.now + timedelta(days=number * days / _RELEASES)).date()
             world.add_milestone(container, f"{container.key} {number}.0", due=due)
     on_github = round(items * github)
-    _fill(world, repositories, on_github, now)
+    _fill(world, homes, on_github, now)
     _fill(world, projects, items - on_github, now)
     world.advance(now)
     return world

@@ -19,11 +19,14 @@ from services.storage import migrate
 from services.storage.database import Database
 from tests.benchmarks.parts import said, timed
 
+LANES = 4  #: what a source may use at once by default
+
 
 @contextmanager
 def trackers(items: int, latency_ms: int) -> Iterator[tuple[str, str]]:
     """A simulator in a process of its own, so that it does not share our interpreter; its two addresses."""
     command = [sys.executable, "-m", "services.simulator", "--items", str(items), "--latency", str(latency_ms)]
+    command += ["--repositories", "8"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -38,11 +41,10 @@ async def run(items: int) -> None:
     """Print issues a second and requests for both trackers, at 0 ms and at 150 ms a request."""
     for latency in (0, 150):
         with trackers(items * 2, latency) as (jira, github):
-            repositories = ("acme/web", "acme/pay")
             readers: dict[str, Connector] = {
                 "jira": JiraConnector(JiraConfig(name="j", url=jira, email=jira_site.EMAIL, token=jira_site.TOKEN)),
                 "github": GitHubConnector(
-                    GitHubConfig(name="g", url=github, token=github_host.TOKEN, repositories=repositories)
+                    GitHubConfig(name="g", url=github, token=github_host.TOKEN, organizations=("acme",))
                 ),
             }
             for kind, connector in readers.items():
@@ -54,7 +56,9 @@ async def run(items: int) -> None:
                     await database.close()
                 await connector.close()
                 assert found.error is None, found.error
+                waited = found.requests * latency / 1000 / LANES / took.seconds
                 said(
                     f"backfill {kind} at {latency} ms: {found.seen / took.seconds:,.0f} issues/s into the log "
-                    f"({found.seen} issues, {found.requests} requests, {took.seconds:.1f} s)"
+                    f"({found.seen} issues, {found.requests} requests, {took.seconds:.1f} s"
+                    + (f", {waited:.0%} of what {LANES} lanes can at this latency)" if latency else ")")
                 )
