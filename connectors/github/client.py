@@ -197,10 +197,11 @@ class GitHubClient:
         return target
 
     async def _once(self, url: str, params: Mapping[str, Any] | None) -> Answer:
+        sent = self.pacer.clock.monotonic()
         answer = await anyio.to_thread.run_sync(
             self._send, url, dict(params or {}), limiter=self._threads, abandon_on_cancel=True
         )
-        return self._accepted(answer)
+        return self._accepted(answer, sent)
 
     def _send(self, url: str, params: dict[str, Any]) -> Answer:
         for _ in range(5):
@@ -212,14 +213,14 @@ class GitHubClient:
                 params = {}
         raise AuthenticationFailed("the host redirects in a circle", source=self.config.name)
 
-    def _accepted(self, answer: Answer) -> Answer:
+    def _accepted(self, answer: Answer, sent: float) -> Answer:
         source = self.config.name
         self.server_time = answer.date or self.server_time
         self.limits |= {key: value for key, value in answer.headers.items() if key.startswith("x-ratelimit")}
         if answer.status == 401:
             raise AuthenticationFailed("the token is refused (401). Make a new one", source=source)
         if answer.status in (403, 429):
-            limited = self._limited(answer)
+            limited = self._limited(answer, sent)
             if limited is not None:
                 raise limited
             if "suspended" in answer.message():
@@ -232,14 +233,14 @@ class GitHubClient:
             raise Refused(answer, source, self.config.token)
         if answer.status != 200:
             raise Retriable(f"answered {answer.status}", source=source)
-        if self.pacer.clock.monotonic() >= self._free_at:
+        if sent >= self._free_at:
             self._strikes = 0
         return answer
 
-    def _limited(self, answer: Answer) -> RateLimited | None:
+    def _limited(self, answer: Answer, sent: float) -> RateLimited | None:
         """The wait that a 403 or 429 asks for; None where it is no limit. Each strike in a row waits longer, so that
         a limit that never ends is soon a wait that ends the pass."""
-        now, began = self.pacer.clock.now(), self.pacer.clock.monotonic()
+        now = self.pacer.clock.now()
         said = answer.message().lower()
         told = answer.headers.get("retry-after")
         if answer.headers.get("x-ratelimit-remaining") == "0" and told is None:
@@ -253,10 +254,10 @@ class GitHubClient:
             reason, seconds, least = "rate limit", DEFAULT_WAIT_S, DEFAULT_WAIT_S
         else:
             return None
-        if began >= self._free_at:
+        if sent >= self._free_at:  # of several in flight at once, one is a strike
             self._strikes += 1
         seconds = min(max(seconds, least * 2 ** min(self._strikes - 1, 12)), LONGEST_WAIT_S)
-        self._free_at = max(self._free_at, began + seconds)
+        self._free_at = max(self._free_at, self.pacer.clock.monotonic() + seconds)
         self.pacer.park(seconds, reason)
         return RateLimited(now + timedelta(seconds=seconds), reason, source=self.config.name)
 

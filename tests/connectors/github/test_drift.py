@@ -6,7 +6,6 @@ import pytest
 
 from connectors.github.sync import GitHubConnector
 from services.simulator.faults import Fault
-from services.simulator.model import Item
 from tests.connectors.github.conftest import EVENTS, ISSUES, Host, items, read, seen
 
 
@@ -43,21 +42,22 @@ async def test_events_that_move_while_they_are_read_leave_no_gap(
 ) -> None:
     """New events, or those of a deleted issue that vanish, shift the list: every history is still whole."""
     host.fill(400)
-    quiet = [item for item in host.repository.items if item.number > 60]
 
     def happen() -> None:
         host.world.advance(host.world.now + timedelta(seconds=2))
         with host.world.lock:
-            for _ in range(7):
-                one: Item = host.repository.items[0]
+            for turn in range(7):
                 if what == "deleted":
-                    host.world.delete(one)
+                    host.world.delete(host.repository.items[-1])
                 else:
-                    host.world.edit(one, labels=("run", "x") if len(one.labels) == 1 else ("run",))
+                    host.world.edit(host.repository.items[0], labels=("run", "x")[: 1 + turn % 2])
 
-    host.faults.add(Fault(when=EVENTS, kind="pass", times=8, act=happen))
+    # the neighbour is served after it has happened: new events push it down, vanished ones pull it up
+    first, second = ("page=2$", "page=3$") if what == "deleted" else ("page=3$", "page=2$")
+    host.faults.add(Fault(when=f"{EVENTS}.*{first}", kind="pass", act=happen))
+    host.faults.add(Fault(when=f"{EVENTS}.*{second}", kind="pass", seconds=0.3))
     found = items(await read(connector, host.there))
-    for item in quiet:
+    for item in host.repository.items[1:]:
         told = sorted(change.field for change in found[str(item.id)].history)
         assert told == (["labels", "resolution", "status"] if item.status == "closed" else ["labels"]), item.number
         assert not any(change.origin == "inferred" for change in found[str(item.id)].history)

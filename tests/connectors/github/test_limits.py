@@ -106,13 +106,13 @@ async def test_a_limit_that_never_ends_is_not_asked_for_ever(host: Host, connect
 
 
 async def test_strikes_of_lanes_side_by_side_count_as_one(host: Host, connector: GitHubConnector) -> None:
-    """Four lanes that meet the same limit wait a minute, not eight."""
+    """Four lanes that meet the same limit wait a minute each, and not one, two, four and eight."""
     host.fill(700)
-    host.faults.add(Fault(when=r"events\?.*page=[2-5]$", kind="pass", seconds=0.05, times=8))
-    host.faults.add(secondary_limit(r"events\?.*page=[2-5]$", retry_after=None))
+    limit = secondary_limit(r"events\?.*page=[2-5]$", retry_after=None)
+    host.faults.add(replace(limit, seconds=0.1, times=4, hold=0.0))
     began = host.clock.at
     assert seen(await read(connector, host.there)) == host.truth()
-    assert host.clock.at - began < 121
+    assert host.clock.at - began < 4 * 61
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])

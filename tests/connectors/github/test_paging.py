@@ -7,6 +7,7 @@ import pytest
 
 from connectors.base import Unreachable
 from connectors.github.sync import GitHubConnector
+from services.simulator import github_lists
 from services.simulator.faults import Fault
 from tests.connectors.github.conftest import EVENTS, ISSUES, Host, items, read, seen
 
@@ -91,14 +92,14 @@ async def test_pages_without_end_that_hold_nothing_new_are_left(host: Host, conn
     assert len(host.faults.asked) < 40
 
 
-async def test_a_list_that_is_not_sorted_is_read_by_its_links(host: Host, connector: GitHubConnector) -> None:
+async def test_a_list_that_is_not_sorted_is_read_by_its_links(
+    host: Host, connector: GitHubConnector, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A host that ignores the order we ask for loses nothing: no anchor is taken from such a page."""
     host.fill(250)
-
-    def jumbled(rows: list[Any]) -> list[Any]:
-        return rows[1::2] + rows[0::2]
-
-    host.faults.add(Fault(when=ISSUES, kind="rewrite", times=None, change=jumbled))
+    for item, updated in zip(host.repository.items, [one.updated for one in host.repository.items][::-1], strict=True):
+        item.updated = updated
+    monkeypatch.setattr(github_lists, "_rank", lambda item, by: (10**11, item.id))
     assert seen(await read(connector, host.there)) == host.truth()
 
 
