@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from connectors.base import Unreachable
+from connectors.github import events as histories
 from connectors.github.sync import GitHubConnector
 from services.simulator import github_lists
 from services.simulator.faults import Fault
@@ -126,3 +127,23 @@ async def test_duplicates_over_pages_count_once(host: Host, connector: GitHubCon
     pages = await read(connector, host.there)
     assert seen(pages) == host.truth()
     assert sum(len(page.items) for page in pages) == 250
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_list_of_events_too_long_to_read_is_read_as_far_as_it_goes(
+    host: Host, connector: GitHubConnector, monkeypatch: pytest.MonkeyPatch, told: bool
+) -> None:
+    """Issues older than what was read are asked for one by one; the others need no request of their own."""
+    monkeypatch.setattr(histories, "_MOST_PAGES", 3)
+    host.fill(300)
+    if not told:
+        link = f"<{host.url}/repositories/{host.repository.id}/issues/events?per_page=100&page=%d>"
+        for page in range(1, 4):
+            head = {"link": f'{link % (page + 1)}; rel="next"'}
+            host.faults.add(Fault(when=rf"{EVENTS}.*page={page}$", kind="rewrite", times=None, headers=head))
+    pages = await read(connector, host.there)
+    for item in items(pages).values():
+        kinds = sorted(change.field for change in item.history)
+        assert kinds == (["labels", "resolution", "status"] if item.status == "closed" else ["labels"])
+    assert 90 <= host.faults.count(r"/issues/\d+/events") <= 110
+    assert host.faults.count(rf"{EVENTS}.*page=4$") == 0
