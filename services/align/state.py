@@ -14,6 +14,7 @@ import msgspec
 
 from schemas.amounts import SHARE
 from schemas.work import WorkItem
+from services.align.described import Described, renamings
 from services.align.rules import AncestorNames, Decided, Facts, Inherited, Rules, inherit
 from services.ledger.history import Snapshot, Timeline, day_ends, day_of, lifetime, merged, micros, value_at
 from services.ledger.postings import (
@@ -115,7 +116,9 @@ def course(
     cycles: Timeline[tuple[str, ...]] = []
     starts = [version.since for version in versions]
     began = [at for at, _ in life]
-    for at in _turning_points(item, life, versions, parents, zone):
+    points = _turning_points(item, life, versions, parents, zone)
+    while points:
+        at = points.pop(0)
         state = life[bisect_right(began, at) - 1][1]
         above = _EMPTY
         if state.parent is not None and state.parent != item.uid and state.parent in parents:
@@ -126,8 +129,13 @@ def course(
         cycles.append((at, cycle))
         lineage = tuple(entry for entry in above.lineage if entry[0] != item.uid)[:_DEEPEST]
         version = versions[max(bisect_right(starts, at) - 1, 0)]
-        facts = _facts(item, state, lineage, titles)
-        own = version.rules.own(facts, day_of(at, zone))
+        more = Described(item, state, at)
+        own = version.rules.own(_facts(item, state, lineage, titles, more), day_of(at, zone))
+        if more.asked:
+            # An expression may have seen the status' name, which changes without its category.
+            following = next((moved for moved in renamings(item) if moved > at), None)
+            if following is not None and (not points or following < points[0]):
+                points.insert(0, following)
         chain = tuple(entry for entry in above.chain if entry.uid != item.uid)
         decided.append((at, inherit(own, chain)))
         passed_on = tuple(chain)
@@ -147,7 +155,13 @@ def _cycle(uid: str, lineage: Sequence[AncestorNames]) -> tuple[str, ...]:
     return tuple(above[: above.index(uid)]) if uid in above else ()
 
 
-def _facts(item: WorkItem, state: Snapshot, lineage: tuple[AncestorNames, ...], titles: Mapping[str, str]) -> Facts:
+def _facts(
+    item: WorkItem,
+    state: Snapshot,
+    lineage: tuple[AncestorNames, ...],
+    titles: Mapping[str, str],
+    more: Described,
+) -> Facts:
     return Facts(
         uid=item.uid,
         source=item.source,
@@ -162,6 +176,7 @@ def _facts(item: WorkItem, state: Snapshot, lineage: tuple[AncestorNames, ...], 
         team=state.team,
         fields=state.fields,
         lineage=lineage,
+        more=more,
     )
 
 
