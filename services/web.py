@@ -9,7 +9,10 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
+from schemas.problems import Problem
+from services.feed.access import InvalidTokens, Tokens, is_loopback, parse_tokens
 from services.feed.api import create_app
+from services.settings import InvalidSettings, Settings
 from services.steer.history import PastFigures
 
 if TYPE_CHECKING:
@@ -24,9 +27,30 @@ class _Server(uvicorn.Server):
         yield
 
 
+def tokens_of(settings: Settings, host: str) -> Tokens | None:
+    """The tokens that the feed asks for; none on loopback where none are configured.
+
+    Raises InvalidSettings where they cannot be read, and where others could reach us without one.
+    """
+    named = settings.http.tokens_file
+    if named is None:
+        if is_loopback(host):
+            return None
+        problem = f"is needed to serve on {host}: others could read everything; name a file with a token on each line"
+        raise InvalidSettings(settings.file, [Problem("http.tokens_file", problem)])
+    try:
+        return Tokens.of(parse_tokens((settings.folder / named).read_text(encoding="utf-8")))
+    except InvalidTokens as error:
+        raise InvalidSettings(settings.file, [Problem("http.tokens_file", str(error))]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        problem = f"cannot be read: {type(error).__name__}"
+        raise InvalidSettings(settings.file, [Problem("http.tokens_file", problem)]) from None
+
+
 @asynccontextmanager
 async def serve_http(running: "App", stages: frozenset[str], host: str, port: int) -> AsyncIterator[str]:
     """Serve as long as the context lasts, and give the base URL; port 0 takes a free one."""
+    tokens = tokens_of(running.settings, host)
     application = create_app(
         running.database,
         figures=PastFigures(),
@@ -34,6 +58,7 @@ async def serve_http(running: "App", stages: frozenset[str], host: str, port: in
         waiting_for=running.waiting_for,
         host=host,
         public_host=urlsplit(running.settings.http.public_url or "").hostname,
+        tokens=tokens,
     )
     listening = socket.create_server((host, port), reuse_port=False)
     config = uvicorn.Config(application, log_config=None, access_log=False, server_header=False, lifespan="off",

@@ -131,9 +131,11 @@ def _address(http: str | None, host: str, port: int) -> tuple[str, int]:
 
 async def _serve(config: Path, stages: frozenset[str] | None, http: str | None) -> int:
     from services.bootstrap import STAGES, open_app
+    from services.web import tokens_of
 
     settings = settings_of(config)
     host, port = _address(http, settings.http.host, settings.http.port)
+    tokens_of(settings, host)
     async with open_app(settings) as running:
         await serving(running, stages or STAGES, host, port, lambda url: typer.echo(f"Courseline is at {url}"))
     return OK
@@ -177,6 +179,7 @@ def demo(
 async def _demo(days: int, speed: float, seed: int, once: bool, data: Path | None, http: str | None) -> int:
     from services.bootstrap import STAGES, open_app
     from services.cli.strategy import print_tree
+    from services.web import tokens_of
 
     host, port = _address(http, "127.0.0.1", 8600)
     async with AsyncExitStack() as stack:
@@ -184,7 +187,9 @@ async def _demo(days: int, speed: float, seed: int, once: bool, data: Path | Non
         folder.mkdir(parents=True, exist_ok=True)
         say("Simulating an organisation: a Jira Cloud site and a GitHub host on loopback…")
         config, time = await stack.enter_async_context(_organisation(folder, days, seed, 0.0 if once else speed))
-        running = await stack.enter_async_context(open_app(settings_of(config), time=time))
+        settings = settings_of(config)
+        tokens_of(settings, host)
+        running = await stack.enter_async_context(open_app(settings, time=time))
         with progress_shown() as shown:
             summary = await running.sync(on_progress=shown)
         await running.apply(by="demo", why="the first strategy")

@@ -12,6 +12,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.feed import reading
+from services.feed.access import Tokens, is_loopback
 from services.feed.asyncapi import asyncapi
 from services.feed.exports import alignments_of
 from services.feed.metrics import metrics_text
@@ -24,7 +25,7 @@ from services.ledger.strategies import current_strategy
 from services.storage import migrate, tables
 from services.storage.database import Database
 
-_LOCAL = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
+_CHALLENGE = 'Bearer realm="courseline", Basic realm="courseline", charset="UTF-8"'
 _POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
@@ -45,21 +46,30 @@ def create_app(
     waiting_for: Callable[[], str | None] = lambda: None,
     host: str = "127.0.0.1",
     public_host: str | None = None,
+    tokens: Tokens | None = None,
 ) -> FastAPI:
     """The HTTP side of a process; without `feed`, health and metrics only.
+
+    With `tokens` everything asks for one but ``/livez``, and ``POST /hooks/…``, whose senders sign instead.
 
     Bound to loopback it answers loopback names and `public_host` only, so that no page elsewhere can reach it.
     """
     app = FastAPI(title="Courseline", version="1", docs_url=None, redoc_url=None)
     app.state.database = database
-    local_only = host in _LOCAL
+    local_only = is_loopback(host)
 
     @app.middleware("http")
     async def guard(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
         name = (request.url.hostname or "").lower()
-        if local_only and name not in _LOCAL and name != public_host:
-            return JSONResponse(_problem(421, f"this service is not {name}", "use http://127.0.0.1"), 421)
-        response = await answer(request)
+        response: Response
+        if local_only and not is_loopback(name) and name != public_host:
+            response = JSONResponse(_problem(421, f"this service is not {name}", "use http://127.0.0.1"), 421)
+        elif tokens and not _is_open(request) and not tokens.admits(request.headers.get("authorization")):
+            fix = "send `Authorization: Bearer TOKEN` with one of `http.tokens_file`; a browser asks for it as password"
+            problem = _problem(401, "a token is needed, and none that is known was sent", fix)
+            response = JSONResponse(problem, 401, {"WWW-Authenticate": _CHALLENGE, "Cache-Control": "no-store"})
+        else:
+            response = await answer(request)
         for header, value in _HEADERS.items():
             response.headers.setdefault(header, value)
         return response
@@ -74,6 +84,11 @@ def create_app(
         add_events(app, database)
         add_pages(app, database, figures)
     return app
+
+
+def _is_open(request: Request) -> bool:
+    path = request.url.path
+    return path == "/livez" or (request.method == "POST" and path.startswith("/hooks/"))
 
 
 def _problem(status: int, message: str, fix: str = "") -> dict[str, Any]:

@@ -27,6 +27,13 @@ def test_our_services_run_without_privileges(file: str) -> None:
         assert all(port.startswith("127.0.0.1:") for port in one.get("ports", ())), name
 
 
+@pytest.mark.parametrize("file", ["compose.yaml", "compose.kafka.yaml"])
+def test_what_listens_beyond_loopback_asks_for_tokens(file: str) -> None:
+    """Inside a container we listen on every address, so each of our services is given a file of tokens."""
+    for name, one in ours(file).items():
+        assert one["environment"]["COURSELINE_HTTP__TOKENS_FILE"] == "secrets/tokens", name
+
+
 def test_every_stage_runs_somewhere() -> None:
     """The Kafka set-up leaves no stage out, and runs none twice."""
     commands = [one.get("command") or [] for one in ours("compose.kafka.yaml").values()]
