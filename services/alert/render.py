@@ -1,5 +1,6 @@
 """Pure: a finding's change as a message. Tracker text is hostile: it must not ping, link or format."""
 
+from datetime import datetime
 from typing import Any
 
 from schemas.events import Finding, FindingClosed, FindingOpened, FindingWorsened
@@ -8,11 +9,33 @@ from services.alert.policy import Happened
 _HEADS = {FindingOpened: "Drift", FindingWorsened: "Drift is worse", FindingClosed: "Back on course"}
 _MARKS = {"amber": "▲", "red": "■"}
 _LONGEST = 2_900  # of Slack's 3,000 characters for a section's text
+#: The cause of what `a_test` says; no judgement has it.
+_TEST = "test"
+
+
+def a_test(channel: str, at: datetime) -> FindingOpened:
+    """A message that only shows that a channel works; receivers know it by its cause, node and ``quiet``."""
+    return FindingOpened(
+        finding=Finding(
+            id=f"{_TEST}-{channel}"[:64],
+            node=_TEST,
+            dimension="schedule",
+            cause=_TEST,
+            severity="amber",
+            opened_at=at,
+            changed_at=at,
+            sentence=f"TEST: this message only shows that the channel {channel} works.",
+            why="Nothing has drifted, and nothing is to be done.",
+            quiet="a test of the channel",
+        )
+    )
 
 
 def title(happened: Happened) -> str:
     """What happened, in a few words."""
     finding = happened.finding
+    if finding.cause == _TEST:
+        return "TEST of Courseline's alerts"
     if isinstance(happened, FindingClosed):
         return f"{_HEADS[FindingClosed] if happened.outcome == 'recovered' else 'Closed'}: {finding.node}"
     return f"{_MARKS[finding.severity]} {_HEADS.get(type(happened), 'Drift')}: {finding.node} is {finding.severity}"
@@ -31,7 +54,7 @@ def lines(happened: Happened, link: str | None) -> list[str]:
 
 def link_to(finding: Finding, public_url: str | None) -> str | None:
     """The node's page, where the service has an address of its own."""
-    return f"{public_url.rstrip('/')}/nodes/{finding.node}" if public_url else None
+    return f"{public_url.rstrip('/')}/nodes/{finding.node}" if public_url and finding.cause != _TEST else None
 
 
 def escaped(text: str) -> str:

@@ -104,7 +104,7 @@ def guarded(work: Callable[[], int]) -> int:
     except ConnectorError as error:
         say(str(error))
         return FAILED
-    except (typer.Exit, typer.Abort):
+    except (typer.Exit, typer.Abort, typer.BadParameter):
         raise
     except KeyboardInterrupt:
         return OK
@@ -127,8 +127,8 @@ def _raise(error: BaseException) -> int:
 
 def run() -> None:
     """Gather the commands and run the one that is asked for."""
-    from services.cli import data, live, maintenance, strategy
+    from services.cli import alerts, begin, data, live, maintenance, strategy
 
-    for group in (live, strategy, data, maintenance):
+    for group in (begin, live, strategy, data, alerts, maintenance):
         assert group
     app()

@@ -14,6 +14,7 @@ log = structlog.get_logger("courseline.alert")
 class LogChannel:
     name: str
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: Message) -> str:
         log.warning("alert", channel=self.name, id=message.id, title=title(message.happened),
                     text=" ".join(lines(message.happened, None)))  # fmt: skip
+        return "written to the log"

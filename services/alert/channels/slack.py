@@ -13,6 +13,6 @@ class SlackChannel:
     url: str = field(repr=False)
     public_url: str | None = None
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: Message) -> str:
         body = slack_body(message.happened, self.public_url)
-        await post(self.url, json.dumps(body).encode(), {"content-type": "application/json; charset=utf-8"})
+        return await post(self.url, json.dumps(body).encode(), {"content-type": "application/json; charset=utf-8"})

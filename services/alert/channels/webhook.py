@@ -16,10 +16,10 @@ class WebhookChannel:
     url: str = field(repr=False)
     secret: str = field(repr=False)  #: ``whsec_…``
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: Message) -> str:
         now = datetime.now(UTC)
         signature = Webhook(self.secret).sign(message.id, now, message.event.decode())
-        await post(
+        return await post(
             self.url,
             message.event,
             {
