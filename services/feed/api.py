@@ -7,10 +7,12 @@ from datetime import UTC, date, datetime, time
 from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from schemas.strategy import RUN
 from services.feed import reading
 from services.feed.access import Tokens, is_loopback
 from services.feed.asyncapi import asyncapi
@@ -35,6 +37,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
+_BAD_CURSOR = "this cursor was not given by us; begin without one"
 Limit = Annotated[int, Query(ge=1, le=500)]
 
 
@@ -77,6 +80,12 @@ def create_app(
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
         return JSONResponse(_problem(error.status_code, str(error.detail)), error.status_code, error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def malformed(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"][1:])
+        return JSONResponse(_problem(400, f"{name}: {first['msg']}", "/openapi.json says what is taken"), 400)
 
     _add_health(app, database, waiting_for)
     if feed:
@@ -127,13 +136,13 @@ def moment_of(as_of: str | None, now: datetime, zone: Any) -> datetime:
         return now
     try:
         if len(as_of) == 10:
-            return datetime.combine(date.fromisoformat(as_of), time.max, zone).astimezone(UTC)
+            return min(datetime.combine(date.fromisoformat(as_of), time.max, zone).astimezone(UTC), now)
         found = datetime.fromisoformat(as_of)
-    except ValueError:
+        if found.tzinfo is not None:
+            return min(found.astimezone(UTC), now)
+    except (ValueError, OverflowError):
         raise HTTPException(400, "as_of must be a day (2026-11-23) or a time (2026-11-23T10:00:00Z)") from None
-    if found.tzinfo is None:
-        raise HTTPException(400, "as_of has no zone; end it with Z")
-    return min(found.astimezone(UTC), now)
+    raise HTTPException(400, "as_of has no zone; end it with Z")
 
 
 def _answer(request: Request, data: Any) -> Response:
@@ -232,6 +241,8 @@ def _add_rest(app: FastAPI, database: Database, figures: Figures) -> None:
         elif aligned is True:
             statement = statement.where(table.uid.not_in(in_force))
         async with database.read() as connection:
+            if node is not None and node != RUN:
+                known((await zone_and_nodes(connection))[1], node)
             rows = (await connection.execute(statement)).all()
             shares = await alignments_of(connection, [row.uid for row in rows[:limit]])
         found = [item_json(row, shares.get(row.uid, [])) for row in rows[:limit]]
@@ -263,7 +274,12 @@ def _add_rest(app: FastAPI, database: Database, figures: Figures) -> None:
         """Findings, the open and severe ones first."""
         async with database.read() as connection:
             found = await reading.findings(connection)
-        start = next((at for at, one in enumerate(found, 1) if cursor and one["id"] == _cursor(cursor)), 0)
+        start = 0
+        if cursor is not None:
+            last = _cursor(cursor)
+            start = next((at for at, one in enumerate(found, 1) if one["id"] == last), 0)
+            if not start:
+                raise HTTPException(400, _BAD_CURSOR)
         page = found[start : start + limit]
         more = start + limit < len(found)
         return _answer(request, _list(page, page[-1]["id"] if more else None))
@@ -293,4 +309,4 @@ def _cursor(text_: str) -> str:
     try:
         return bytes.fromhex(text_).decode()
     except (ValueError, UnicodeDecodeError):
-        raise HTTPException(400, "this cursor was not given by us; begin without one") from None
+        raise HTTPException(400, _BAD_CURSOR) from None

@@ -1,5 +1,6 @@
 """Public events as they happen, over server-sent events, resumable by their position in the log."""
 
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from services.storage.database import Database, woken
 
 _PUBLIC = tuple(topic.name for topic in TOPICS if topic.public)
 _CHUNK = 200
+_POSITION = re.compile(r"[0-9]{1,18}", re.ASCII)
 _LOOK_AGAIN_S = 0.5
 
 
@@ -30,7 +32,7 @@ def add_events(app: FastAPI, database: Database) -> None:
         topics = tuple(topic) if topic else _PUBLIC
         if not set(topics) <= set(_PUBLIC):
             raise HTTPException(400, f"topics are {', '.join(_PUBLIC)}")
-        if last_event_id is not None and not last_event_id.isdigit():
+        if last_event_id is not None and _POSITION.fullmatch(last_event_id) is None:
             raise HTTPException(400, "Last-Event-ID must be one that was given by us")
         start = int(last_event_id) if last_event_id is not None else await _end(database)
         return EventSourceResponse(_stream(database, topics, node, start, last_event_id is not None), ping=15)
@@ -59,8 +61,10 @@ async def _stream(
 
 async def _is_forgotten(database: Database, position: int) -> bool:
     async with database.read() as connection:
-        first = (await connection.execute(select(func.min(tables.log.c.position)))).scalar()
-    return first is not None and position < first - 1
+        ends = select(func.min(tables.log.c.position), func.max(tables.log.c.position))
+        first, last = (await connection.execute(ends)).one()
+    # A position beyond the end was given by another log: of a database that was since restored or begun anew.
+    return position > (last or 0) or (first is not None and position < first - 1)
 
 
 async def _after(database: Database, topics: tuple[str, ...], node: str | None, position: int) -> list[Any]:
