@@ -33,7 +33,7 @@ from services.settings import GitHubSource, JiraSource, LogSettings, Settings, S
 from services.steer import handlers as steer
 from services.steer.figures import load_ledger, roll
 from services.storage import migrate, tables
-from services.storage.database import Database
+from services.storage.database import Database, is_outage
 from services.storage.unit_of_work import UnitOfWork
 from services.stream.broker import BrokerAway, KafkaSettings, absent_topics
 from services.stream.delivery import Condition, Consumer
@@ -306,8 +306,13 @@ class App:
     async def _tick(self) -> None:
         """Judge again when a day has ended, or a source went out of sight or came back."""
         while True:
-            async with self.database.write() as uow:
-                await steer.judge_if_due(uow)
+            try:
+                async with self.database.write() as uow:
+                    await steer.judge_if_due(uow)
+            except Exception as error:
+                if not is_outage(error):
+                    raise
+                log.warning("database.away", error=type(error).__name__)
             await asyncio.sleep(_TICK_S)
 
 
