@@ -8,6 +8,7 @@ from typer.testing import CliRunner, Result
 from schemas.strategy import parse_strategy
 from services.cli import app as common
 from services.cli import begin, live, maintenance, strategy
+from services.cli.skeleton import strategy_text
 from services.settings import GitHubSource, JiraSource, load_settings
 from tests.spine.conftest import Organisation, organisation
 
@@ -109,4 +110,4 @@ def test_the_skeleton_holds_on_any_day() -> None:
     from datetime import date
 
     for day in (date(2028, 2, 29), date(2026, 12, 31), date(2027, 1, 1)):
-        assert parse_strategy(begin.strategy_text(day), file="strategy.yaml").initiatives[0].start == day
+        assert parse_strategy(strategy_text(day), file="strategy.yaml").initiatives[0].start == day

@@ -18,7 +18,7 @@ from tests.parts import eventually, sql
 async def test_a_database_that_goes_and_returns(
     postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """PostgreSQL cannot be reached and every connection is cut; ready again as soon as it is back, every stage alive."""
+    """PostgreSQL cannot be reached, every connection is cut; ready again once it is back, with every stage alive."""
     monkeypatch.setattr(bootstrap, "_TICK_S", 0.05)
     monkeypatch.setattr(alert, "_LOOK_AGAIN_S", 0.05)
     head, _, directory = postgres_url.partition("?host=")
