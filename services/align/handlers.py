@@ -28,8 +28,8 @@ from services.align.state import (
     parents_of,
     segments,
 )
-from services.ledger.history import Timeline, lifetime, moment
-from services.ledger.postings import AMOUNTS, Amounts, PostingKey, difference
+from services.ledger.history import Snapshot, Timeline, lifetime, moment
+from services.ledger.postings import AMOUNTS, Amounts, PostingKey, difference, plus
 from services.ledger.strategies import AppliedStrategy, applied_strategies
 from services.storage import tables
 from services.storage.unit_of_work import UnitOfWork
@@ -40,6 +40,7 @@ _ENCODER = msgspec.json.Encoder(order="deterministic")
 _AT_ONCE = 10_000
 _CHUNK = 1_000
 _NEW = ItemState()
+_POSTING = ("item", "day", "node", "type", "kind", *AMOUNTS, "recorded_at")
 
 
 @dataclass
@@ -47,6 +48,7 @@ class _Batch:
     """The items in hand, with everything their computation needs and everything it gives."""
 
     items: dict[str, WorkItem] = field(default_factory=dict)
+    lives: dict[str, Timeline[Snapshot]] = field(default_factory=dict)
     states: dict[str, ItemState] = field(default_factory=dict)
     parents: dict[str, set[str]] = field(default_factory=dict)
     bequests: dict[str, Timeline[Bequest]] = field(default_factory=dict)
@@ -121,7 +123,7 @@ class Aligner:
         for uid in order:
             item = batch.items[uid]
             above = {parent: batch.bequests[parent] for parent in batch.parents[uid] if parent in batch.bequests}
-            batch.courses[uid] = course(item, versions, above, batch.titles, zone)
+            batch.courses[uid] = course(item, batch.lives[uid], versions, above, batch.titles, zone)
             batch.bequests[uid] = batch.courses[uid].bequests
         await _touch_heirs(uow, batch, order)
         written = _Written(uow)
@@ -174,6 +176,7 @@ async def _load(uow: UnitOfWork, uids: Sequence[str]) -> _Batch:
         item = _ITEM.decode(row.content)
         life = lifetime(item)
         batch.items[item.uid] = item
+        batch.lives[item.uid] = life
         batch.parents[item.uid] = parents_of(life, item.uid)
         for _, state in life:
             milestones.update(state.milestones)
@@ -299,7 +302,7 @@ class _Written:
     alignments: list[dict[str, Any]] = field(default_factory=list)
     unposted: list[dict[str, Any]] = field(default_factory=list)
     posted: list[dict[str, Any]] = field(default_factory=list)
-    balances: dict[tuple[Any, ...], list[int]] = field(default_factory=dict)
+    balances: dict[tuple[Any, ...], Amounts] = field(default_factory=dict)
     counts: dict[str, dict[tuple[Any, ...], int]] = field(default_factory=dict)
 
     def add(self, uid: str, old: ItemState, new: ItemState, posted: dict[str, date]) -> None:
@@ -312,11 +315,14 @@ class _Written:
             if old.alignment:
                 self.realigned.append(uid)
             self.alignments += _alignment_rows(uid, new)
-        self._post(uid, _keyed(new), _keyed(old), posted)
+        if new.postings != old.postings:
+            self._post(uid, _keyed(new), _keyed(old), posted)
         for name in ("headcounts", "estimates", "activity", "baseline_done"):
-            total = self.counts.setdefault(name, {})
-            for key, change in _changes(getattr(new, name), getattr(old, name)).items():
-                total[key] = total.get(key, 0) + change
+            after, before = getattr(new, name), getattr(old, name)
+            if after != before:
+                total = self.counts.setdefault(name, {})
+                for key, change in _changes(after, before).items():
+                    total[key] = total.get(key, 0) + change
         for version, node, day in _changes(new.baseline_done, old.baseline_done):
             if version:
                 posted[node] = min(day, posted.get(node, day))
@@ -325,20 +331,14 @@ class _Written:
         self, uid: str, new: dict[PostingKey, Amounts], old: dict[PostingKey, Amounts], posted: dict[str, date]
     ) -> None:
         for key, change in difference(new, old).items():
-            day, node, _, _ = key
-            named = {"item": uid, **dict(zip(("day", "node", "type", "kind"), key, strict=True))}
+            day, node, kind, what = key
             if key in new:
-                amounts = dict(zip(AMOUNTS, new[key], strict=True))
-                self.posted.append(named | amounts | {"recorded_at": self.uow.now})
+                self.posted.append(dict(zip(_POSTING, (uid, *key, *new[key], self.uow.now), strict=True)))
             else:
-                self.unposted.append(named)
-            balance = (node, day, key[2], key[3])
+                self.unposted.append(dict(zip(_POSTING[:5], (uid, *key), strict=True)))
+            balance = (node, day, kind, what)
             total = self.balances.get(balance)
-            if total is None:
-                self.balances[balance] = list(change)
-            else:
-                for index, amount in enumerate(change):
-                    total[index] += amount
+            self.balances[balance] = change if total is None else plus(total, change)
             posted[node] = min(day, posted.get(node, day))
 
     async def flush(self) -> None:
@@ -359,9 +359,9 @@ class _Written:
             await _add(uow, tables.metadata.tables[name], totals)
 
     async def _flush_balances(self) -> None:
-        keys = ("node", "day", "type", "kind")
+        names = ("node", "day", "type", "kind", *AMOUNTS)
         rows = [
-            dict(zip(keys, key, strict=True)) | dict(zip(AMOUNTS, amounts, strict=True))
+            dict(zip(names, (*key, *amounts), strict=True))
             for key, amounts in sorted(self.balances.items())
             if any(amounts)
         ]

@@ -121,20 +121,16 @@ def inherit(own: Own | None, chain: Sequence[Inherited]) -> Decided:
         if ancestor.results and (best is None or ancestor.stronger_than(best)):
             best = ancestor
     doubts = own.doubts if own is not None else ()
-    rule_error = any(_could_change(doubt, best) for doubt in doubts)
+    rule_error = any([_could_change(doubt, best) for doubt in doubts])
     if best is None:
         return Decided(rule_error=rule_error)
     source = best.uid if isinstance(best, Inherited) else None
     parts = equal_parts(len(best.results))
-    return Decided(
-        rows=tuple(
-            Row(result.node, part, result.level, result.rule, source)
-            for result, part in zip(best.results, parts, strict=True)
-        ),
-        ambiguous=len(best.results) > 1,
-        rule_error=rule_error,
-        counts_pull_request=best.counts_pull_request,
-    )
+    rows = [
+        Row(result.node, part, result.level, result.rule, source)
+        for result, part in zip(best.results, parts, strict=True)
+    ]
+    return Decided(tuple(rows), len(rows) > 1, rule_error, best.counts_pull_request)
 
 
 def _could_change(doubt: Doubt, best: Own | Inherited | None) -> bool:

@@ -8,6 +8,8 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from operator import attrgetter
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -16,7 +18,7 @@ from schemas.amounts import SHARE
 from schemas.work import WorkItem
 from services.align.described import Described, renamings
 from services.align.rules import AncestorNames, Decided, Facts, Inherited, Rules, inherit
-from services.ledger.history import Snapshot, Timeline, day_ends, day_of, lifetime, merged, micros, value_at
+from services.ledger.history import Snapshot, Timeline, day_ends, day_of, merged, micros, value_at
 from services.ledger.postings import (
     UNALIGNED,
     UNTYPED,
@@ -25,7 +27,6 @@ from services.ledger.postings import (
     effort,
     postings,
     thousandths,
-    together,
 )
 
 #: No tracker nests deeper; a longer chain is cut.
@@ -50,20 +51,31 @@ class Version:
     rules: Rules
 
 
+class Moment(NamedTuple):
+    """How an item stood from some moment on."""
+
+    state: Snapshot
+    decided: Decided
+    upward: str | None  #: the parent it weighs on; none on a cycle
+    cycle: tuple[str, ...]  #: the other members of the cycle that it is on
+
+
 @dataclass(frozen=True)
 class Course:
     """An item's life as rules and parents see it."""
 
-    life: Timeline[Snapshot]
-    decided: Timeline[Decided]
+    moments: Timeline[Moment]
     bequests: Timeline[Bequest]
-    upward: Timeline[str | None]  # the parent it weighs on; none on a cycle
-    cycles: Timeline[tuple[str, ...]]  # the other members of the cycle that it is on
+
+    @property
+    def decided(self) -> Timeline[Decided]:
+        """How it was aligned, and since when."""
+        return merged([(at, moment.decided) for at, moment in self.moments])
 
     @property
     def companions(self) -> tuple[str, ...]:
         """Everything it ever was on a cycle with: what weighs on one member weighs on all."""
-        return tuple(sorted({uid for _, members in self.cycles for uid in members}))
+        return tuple(sorted({uid for _, moment in self.moments for uid in moment.cycle}))
 
 
 def parents_of(life: Timeline[Snapshot], uid: str) -> set[str]:
@@ -102,52 +114,66 @@ def _next_midnight(day: date, zone: ZoneInfo) -> int:
 
 def course(
     item: WorkItem,
+    life: Timeline[Snapshot],
     versions: Sequence[Version],
     parents: Mapping[str, Timeline[Bequest]],
     titles: Mapping[str, str],
     zone: ZoneInfo,
 ) -> Course:
-    """How the item was aligned at every moment, from its own history, the strategies and what parents bequeath."""
-    life = lifetime(item)
+    """How the item was aligned at every moment of its life, from the strategies and from what parents bequeath."""
     names = _names(item)
-    decided: Timeline[Decided] = []
+    moments: Timeline[Moment] = []
     bequests: Timeline[Bequest] = []
-    upward: Timeline[str | None] = []
-    cycles: Timeline[tuple[str, ...]] = []
     starts = [version.since for version in versions]
     began = [at for at, _ in life]
+    dated = any([version.rules.pin_ends(names) for version in versions])
     points = _turning_points(item, life, versions, parents, zone)
+    known: tuple[object, ...] = ()
     while points:
         at = points.pop(0)
         state = life[bisect_right(began, at) - 1][1]
-        above = _EMPTY
-        if state.parent is not None and state.parent != item.uid and state.parent in parents:
-            # A child may be older than its parent: what the parent first had covers that too.
-            timeline = parents[state.parent]
-            above = value_at(timeline, at) or (timeline[0][1] if timeline else _EMPTY)
-        cycle = _cycle(item.uid, above.lineage)
-        cycles.append((at, cycle))
-        lineage = tuple(entry for entry in above.lineage if entry[0] != item.uid)[:_DEEPEST]
+        above = _above(item, state, parents, at)
         version = versions[max(bisect_right(starts, at) - 1, 0)]
+        on = day_of(at, zone)
+        evidence = (version.number, above, on if dated else None, _EVIDENCE(state))
+        if evidence == known:
+            moments.append((at, moments[-1][1]._replace(state=state)))
+            continue
+        known = evidence
+        cycle = _cycle(item.uid, above.lineage)
+        lineage = tuple([entry for entry in above.lineage if entry[0] != item.uid][:_DEEPEST])
         more = Described(item, state, at)
-        own = version.rules.own(_facts(item, state, lineage, titles, more), day_of(at, zone))
+        own = version.rules.own(_facts(item, state, lineage, titles, more), on)
         if more.asked:
-            # An expression may have seen the status' name, which changes without its category.
+            # An expression may have seen what changes without being evidence: the status, its name, an estimate.
+            known = ()
             following = next((moved for moved in renamings(item) if moved > at), None)
             if following is not None and (not points or following < points[0]):
                 points.insert(0, following)
-        chain = tuple(entry for entry in above.chain if entry.uid != item.uid)
-        decided.append((at, inherit(own, chain)))
-        passed_on = tuple(chain)
+        chain = tuple([entry for entry in above.chain if entry.uid != item.uid])
+        moments.append((at, Moment(state, inherit(own, chain), None if cycle else _parent(item, state), cycle)))
+        passed_on = chain
         if own is not None and own.results:
             mine = Inherited.of(item.uid, own)
-            passed_on = (mine, *(entry for entry in chain if entry.stronger_than(mine)))
+            passed_on = (mine, *[entry for entry in chain if entry.stronger_than(mine)])
         bequests.append((at, Bequest(passed_on, (names, *lineage))))
-        upward.append((at, None if cycle or state.parent == item.uid else state.parent))
-    return Course(life, merged(decided), merged(bequests), merged(upward), merged(cycles))
+    return Course(merged(moments), merged(bequests))
 
 
+#: What rules other than expressions look at in a state.
+_EVIDENCE = attrgetter("container", "type", "labels", "components", "milestones", "parent", "team", "fields")
 _EMPTY = Bequest((), ())
+
+
+def _parent(item: WorkItem, state: Snapshot) -> str | None:
+    return None if state.parent == item.uid else state.parent
+
+
+def _above(item: WorkItem, state: Snapshot, parents: Mapping[str, Timeline[Bequest]], at: int) -> Bequest:
+    parent = _parent(item, state)
+    timeline = parents.get(parent) if parent is not None else None
+    # A child may be older than its parent: what the parent first had covers that too.
+    return (value_at(timeline, at) or timeline[0][1]) if timeline else _EMPTY
 
 
 def _cycle(uid: str, lineage: Sequence[AncestorNames]) -> tuple[str, ...]:
@@ -218,29 +244,23 @@ def book(item: WorkItem, course: Course, children: Mapping[str, Sequence[tuple[d
     ``children`` are the daily changes in the number of children that count (or have descendants that do), of the
     item itself and of its companions.
     """
-    life = dict(day_ends(course.life, zone))
-    decisions = dict(day_ends(course.decided, zone))
-    parents = dict(day_ends(course.upward, zone))
-    cycles = dict(day_ends(course.cycles, zone))
+    ends = dict(day_ends(course.moments, zone))
     broken = {uid: broken_down_days(changes) for uid, changes in children.items()}
     turns = {day for changes in broken.values() for day, _ in changes}
-    state, decision, parent = course.life[0][1], course.decided[0][1], course.upward[0][1]
-    cycle = course.cycles[0][1]
+    moment = course.moments[0][1]
     days: list[tuple[date, Day]] = []
     active: list[tuple[date, str | None]] = []
     spent: list[tuple[date, int]] = []
     booked = Booked()
-    for on in sorted(life.keys() | decisions.keys() | parents.keys() | cycles.keys() | turns):
-        state, decision, parent = life.get(on, state), decisions.get(on, decision), parents.get(on, parent)
-        cycle = cycles.get(on, cycle)
-        covered = any(_in_force(broken.get(uid, ()), on) for uid in (item.uid, *cycle))
-        day = _day_of(item, state, decision, covered)
+    for on in sorted(ends.keys() | turns):
+        moment = ends.get(on, moment)
+        covered = any([_in_force(broken[uid], on) for uid in (item.uid, *moment.cycle) if uid in broken])
+        day = _day_of(item, moment.state, moment.decided, covered)
         days.append((on, day))
-        active.append((on, parent if day.in_scope or covered else None))
-        spent.append((on, int(state.time_spent_s or 0)))
-        booked.finished.append((on, state.finished))
-    alignment = [(on, day.alignment) for on, day in days]
-    booked.postings = together(postings(days).items(), effort(spent, alignment).items())
+        active.append((on, moment.upward if day.in_scope or covered else None))
+        spent.append((on, int(moment.state.time_spent_s or 0)))
+        booked.finished.append((on, moment.state.finished))
+    booked.postings = postings(days) | effort(spent, [(on, day.alignment) for on, day in days])
     _count_heads(booked, days)
     _count_estimates(booked, days)
     _weigh_on_parents(booked, active)

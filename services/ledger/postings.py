@@ -1,7 +1,8 @@
 """Pure bookkeeping: from an item's days to dated postings, exact to the last share."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
+from operator import add, sub
 from typing import Literal, NamedTuple
 
 from schemas.amounts import POINT
@@ -71,12 +72,12 @@ def _amounts(share: int, day: Day) -> Amounts:
 
 def plus(a: Amounts, b: Amounts) -> Amounts:
     """The sum, column by column."""
-    return tuple(x + y for x, y in zip(a, b, strict=True))
+    return tuple(map(add, a, b))
 
 
 def minus(a: Amounts, b: Amounts) -> Amounts:
     """The difference, column by column."""
-    return tuple(x - y for x, y in zip(a, b, strict=True))
+    return tuple(map(sub, a, b))
 
 
 def _book(postings: Postings, key: PostingKey, amounts: Amounts) -> None:
@@ -119,9 +120,8 @@ def _book_change(postings: Postings, on: date, before: Day | None, after: Day) -
             _book(postings, (on, node, before.type, kind), minus(NOTHING, was))
             _book(postings, (on, node, after.type, kind), now)
             continue
-        change = minus(now, was)
-        scope_changed = any(change[index] for index in (0, 2, 4, 6, 8))
-        _book(postings, (on, node, after.type, kind if scope_changed else "done"), change)
+        change = now if was is NOTHING else minus(now, was)
+        _book(postings, (on, node, after.type, kind if any(change[:10:2]) else "done"), change)
 
 
 def postings(days: Sequence[tuple[date, Day]]) -> Postings:
@@ -160,18 +160,11 @@ def effort(
 
 def difference(new: Mapping[PostingKey, Amounts], old: Mapping[PostingKey, Amounts]) -> dict[PostingKey, Amounts]:
     """What has to be added to `old` to make it `new`; equal postings are left out."""
-    changed: dict[PostingKey, Amounts] = {}
-    for key in new.keys() | old.keys():
-        change = minus(new.get(key, NOTHING), old.get(key, NOTHING))
-        if any(change):
-            changed[key] = change
+    changed = {key: minus(NOTHING, amounts) for key, amounts in old.items() if key not in new}
+    for key, amounts in new.items():
+        before = old.get(key)
+        if before is None:
+            changed[key] = amounts
+        elif before != amounts:
+            changed[key] = minus(amounts, before)
     return changed
-
-
-def together(*parts: Iterable[tuple[PostingKey, Amounts]]) -> Postings:
-    """All postings of several lists in one."""
-    booked: Postings = {}
-    for part in parts:
-        for key, amounts in part:
-            _book(booked, key, amounts)
-    return booked
