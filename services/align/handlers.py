@@ -5,7 +5,7 @@ look. So the order, duplication or replay of events cannot change a byte. What h
 again through an event of its own: children when what they inherit changed, parents when what weighs on them did.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -37,7 +37,6 @@ from services.storage.unit_of_work import UnitOfWork
 _ITEM: msgspec.json.Decoder[WorkItem] = msgspec.json.Decoder(WorkItem)
 _STATE: msgspec.json.Decoder[ItemState] = msgspec.json.Decoder(ItemState)
 _ENCODER = msgspec.json.Encoder(order="deterministic")
-_AT_ONCE = 10_000
 _CHUNK = 1_000
 _NEW = ItemState()
 _POSTING = ("item", "day", "node", "type", "kind", *AMOUNTS, "recorded_at")
@@ -160,19 +159,22 @@ async def _touch_items_of(uow: UnitOfWork, milestones: Sequence[str]) -> None:
         uow.emit(ItemTouched(uid=row.item, cause="milestone"))
 
 
-async def _rows(uow: UnitOfWork, table: Table, column: str, values: Iterable[str], *, lock: bool = False) -> list[Any]:
-    wanted = sorted(set(values))
-    found: list[Any] = []
-    for start in range(0, len(wanted), _AT_ONCE):
-        statement = select(table).where(table.c[column].in_(wanted[start : start + _AT_ONCE])).order_by(table.c[column])
-        found += (await uow.connection.execute(statement.with_for_update() if lock else statement)).all()
-    return found
+async def _rows(
+    uow: UnitOfWork, table: Table, column: str, values: Collection[str], *names: str, lock: bool = False
+) -> Sequence[Any]:
+    """The rows with one of these values in a column, in its order: the named columns, or all."""
+    if not values:
+        return ()
+    key = table.c[column]
+    columns = [column for column in table.c if not names or column.name in names]
+    statement = select(*columns).where(uow.among(key, values)).order_by(key)
+    return (await uow.connection.execute(statement.with_for_update() if lock else statement)).all()
 
 
 async def _load(uow: UnitOfWork, uids: Sequence[str]) -> _Batch:
     batch = _Batch()
     milestones: set[str] = set()
-    for row in await _rows(uow, tables.items, "uid", uids):
+    for row in await _rows(uow, tables.items, "uid", uids, "uid", "content"):
         item = _ITEM.decode(row.content)
         life = lifetime(item)
         batch.items[item.uid] = item
@@ -182,7 +184,8 @@ async def _load(uow: UnitOfWork, uids: Sequence[str]) -> _Batch:
             milestones.update(state.milestones)
     await _load_states(uow, batch)
     if milestones:
-        batch.titles = {row.uid: row.title for row in await _rows(uow, tables.milestones, "uid", milestones)}
+        titles = await _rows(uow, tables.milestones, "uid", milestones, "uid", "title")
+        batch.titles = {row.uid: row.title for row in titles}
     for row in await _rows(uow, tables.activity, "parent", _weighed_on(batch)):
         batch.children.setdefault(row.parent, {})[row.day] = row.children
     for row in await _rows(uow, tables.baseline_items, "item", batch.items):
@@ -192,7 +195,7 @@ async def _load(uow: UnitOfWork, uids: Sequence[str]) -> _Batch:
 
 async def _load_states(uow: UnitOfWork, batch: _Batch) -> None:
     wanted = set(batch.items).union(*batch.parents.values())
-    rows = await _rows(uow, tables.item_states, "uid", wanted, lock=True)
+    rows = [*await _rows(uow, tables.item_states, "uid", wanted, lock=True)]
     if uow.connection.dialect.name == "postgresql":
         # An item that is not there yet cannot be locked; a placeholder can, and keeps parent and child from missing
         # each other in two transactions at once.

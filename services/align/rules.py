@@ -7,6 +7,7 @@ their number: only branches that name a value the item has are looked at.
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from operator import attrgetter
 
 import msgspec
 
@@ -51,8 +52,7 @@ class Result(msgspec.Struct, frozen=True, array_like=True):
     rule: str  #: its place in the file: ``INI-1.match.any[0]``
 
 
-@dataclass(frozen=True)
-class Doubt:
+class Doubt(msgspec.Struct, frozen=True):
     """A rule that failed on the item, and would have spoken at ``rank``."""
 
     rank: int
@@ -60,8 +60,7 @@ class Doubt:
     would_count: bool  #: it names pull requests, and the item is one
 
 
-@dataclass(frozen=True)
-class Own:
+class Own(msgspec.Struct, frozen=True):
     """What an item's own evidence says: the results of its strongest level, in file order, and what failed there."""
 
     rank: int
@@ -121,7 +120,7 @@ def inherit(own: Own | None, chain: Sequence[Inherited]) -> Decided:
         if ancestor.results and (best is None or ancestor.stronger_than(best)):
             best = ancestor
     doubts = own.doubts if own is not None else ()
-    rule_error = any([_could_change(doubt, best) for doubt in doubts])
+    rule_error = bool(doubts) and any(_could_change(doubt, best) for doubt in doubts)
     if best is None:
         return Decided(rule_error=rule_error)
     source = best.uid if isinstance(best, Inherited) else None
@@ -161,6 +160,9 @@ class _Rule:
         return self.order[0]
 
 
+_ORDER = attrgetter("order")
+
+
 class _Index:
     """Rules by a value that each of them needs; of several, the one that fewest rules name."""
 
@@ -189,13 +191,11 @@ class _Index:
 
     def candidates(self, view: View) -> list[_Rule]:
         """Every rule that may hold, by level and place in the file; a few that do not."""
-        found = dict.fromkeys(self._always)
+        found = list(self._always)
         for key, table in self._by_value[view.folds].items():
-            for value in view.values(key):
-                rules = table.get(value)
-                if rules is not None:
-                    found.update(dict.fromkeys(rules))
-        return sorted(found, key=lambda rule: rule.order)
+            for value in view.values(key) & table.keys():
+                found += table[value]
+        return sorted(set(found), key=_ORDER) if len(found) > 1 else found
 
 
 def _indexable(rule: _Rule) -> Iterator[Has]:
@@ -280,8 +280,10 @@ class Rules:
 
     def pin_ends(self, names: Iterable[str]) -> list[date]:
         """The last days of the pins that name an item by one of its names (uid, keys, with source or without)."""
+        if not self._pin_ends:
+            return []
         found: set[date] = set()
-        for name in names if self._pin_ends else ():
+        for name in names:
             for wanted in frozenset().union(*named(name).wanted):
                 found |= self._pin_ends.get(wanted, set())
         return sorted(found)

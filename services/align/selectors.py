@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from unicodedata import normalize
+
+import msgspec
 
 from schemas.expressions import Expression, compile_expression, item_context
 from schemas.match import Match
@@ -34,8 +36,7 @@ _APART = "\x00"
 _FOLDING = frozenset({"item", "ancestor", "label", "project"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """One item as rules see it at one moment."""
 
     uid: str
@@ -49,9 +50,9 @@ class Facts:
     components: tuple[str, ...] = ()
     milestones: tuple[tuple[str, str], ...] = ()  #: uid and title
     team: str | None = None
-    fields: Mapping[str, FieldValue] = field(default_factory=dict)
+    fields: Mapping[str, FieldValue] = {}
     lineage: tuple[AncestorNames, ...] = ()  #: nearest first
-    more: Mapping[str, Any] = field(default_factory=dict)  #: what only `when` sees: title, status, estimates …
+    more: Mapping[str, Any] = {}  #: what only `when` sees: title, status, estimates …
 
 
 def exact(text: str) -> str:

@@ -5,8 +5,8 @@ parents bequeath, `book` needs how many children count.
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from operator import attrgetter
 from typing import NamedTuple
@@ -60,8 +60,7 @@ class Moment(NamedTuple):
     cycle: tuple[str, ...]  #: the other members of the cycle that it is on
 
 
-@dataclass(frozen=True)
-class Course:
+class Course(msgspec.Struct, frozen=True):
     """An item's life as rules and parents see it."""
 
     moments: Timeline[Moment]
@@ -85,27 +84,29 @@ def parents_of(life: Timeline[Snapshot], uid: str) -> set[str]:
 
 def _names(item: WorkItem) -> AncestorNames:
     keys = (item.key, *item.previous_keys)
-    return (item.uid, *keys, *(f"{item.source}:{key}" for key in keys))
+    return (item.uid, *keys, *[f"{item.source}:{key}" for key in keys])
 
 
 def _turning_points(
-    item: WorkItem,
     life: Timeline[Snapshot],
     versions: Sequence[Version],
     parents: Mapping[str, Timeline[Bequest]],
+    pins: Iterable[date],
     zone: ZoneInfo,
 ) -> list[int]:
     born = life[0][0]
     points = {at for at, _ in life}
     for index, (began, state) in enumerate(life):
-        if state.parent is not None and state.parent in parents:
-            ends = life[index + 1][0] if index + 1 < len(life) else None
-            points.update(at for at, _ in parents[state.parent] if began < at and (ends is None or at < ends))
-    for version in versions:
-        points.add(version.since)
-        for last in version.rules.pin_ends(_names(item)):
-            points.add(_next_midnight(last, zone))
-    return sorted(point for point in points if point >= born)
+        bequests = parents.get(state.parent) if state.parent is not None else None
+        if bequests is not None:
+            ends = life[index + 1][0] if index + 1 < len(life) else _NEVER
+            points.update([at for at, _ in bequests if began < at < ends])
+    points.update([version.since for version in versions if version.since > born])
+    points.update([at for at in (_next_midnight(last, zone) for last in pins) if at > born])
+    return sorted(points)
+
+
+_NEVER = 2**63
 
 
 def _next_midnight(day: date, zone: ZoneInfo) -> int:
@@ -126,8 +127,8 @@ def course(
     bequests: Timeline[Bequest] = []
     starts = [version.since for version in versions]
     began = [at for at, _ in life]
-    dated = any([version.rules.pin_ends(names) for version in versions])
-    points = _turning_points(item, life, versions, parents, zone)
+    pins = [last for version in versions for last in version.rules.pin_ends(names)]
+    points = _turning_points(life, versions, parents, pins, zone)
     known: tuple[object, ...] = ()
     while points:
         at = points.pop(0)
@@ -135,7 +136,7 @@ def course(
         above = _above(item, state, parents, at)
         version = versions[max(bisect_right(starts, at) - 1, 0)]
         on = day_of(at, zone)
-        evidence = (version.number, above, on if dated else None, _EVIDENCE(state))
+        evidence = (version.number, above, on if pins else None, _EVIDENCE(state))
         if evidence == known:
             moments.append((at, moments[-1][1]._replace(state=state)))
             continue
@@ -198,7 +199,7 @@ def _facts(
         type=state.type,
         labels=state.labels,
         components=state.components,
-        milestones=tuple((uid, titles.get(uid, "")) for uid in state.milestones),
+        milestones=tuple([(uid, titles.get(uid, "")) for uid in state.milestones]),
         team=state.team,
         fields=state.fields,
         lineage=lineage,
@@ -206,15 +207,14 @@ def _facts(
     )
 
 
-@dataclass
-class Booked:
+class Booked(msgspec.Struct):
     """All that one item contributes, keyed as the tables are; amounts add up over items."""
 
-    postings: Postings = field(default_factory=dict)
-    headcounts: dict[tuple[str, date], int] = field(default_factory=dict)
-    estimates: dict[tuple[str, str, date, int], int] = field(default_factory=dict)
-    activity: dict[tuple[str, date], int] = field(default_factory=dict)
-    finished: list[tuple[date, bool]] = field(default_factory=list)
+    postings: Postings = {}
+    headcounts: dict[tuple[str, date], int] = {}
+    estimates: dict[tuple[str, str, date, int], int] = {}
+    activity: dict[tuple[str, date], int] = {}
+    finished: list[tuple[date, bool]] = []
     unbroken: bool = False
 
 
@@ -254,7 +254,7 @@ def book(item: WorkItem, course: Course, children: Mapping[str, Sequence[tuple[d
     booked = Booked()
     for on in sorted(ends.keys() | turns):
         moment = ends.get(on, moment)
-        covered = any([_in_force(broken[uid], on) for uid in (item.uid, *moment.cycle) if uid in broken])
+        covered = bool(broken) and any(_in_force(broken.get(uid, ()), on) for uid in (item.uid, *moment.cycle))
         day = _day_of(item, moment.state, moment.decided, covered)
         days.append((on, day))
         active.append((on, moment.upward if day.in_scope or covered else None))
@@ -282,14 +282,17 @@ def _day_of(item: WorkItem, state: Snapshot, decision: Decided, covered: bool) -
         type=state.type or UNTYPED,
         points=thousandths(state.estimate_points),
         seconds=None if state.original_estimate_s is None else int(state.original_estimate_s),
-        alignment=tuple(sorted(shares.items())) or ((UNALIGNED, SHARE),),
+        alignment=tuple(sorted(shares.items())) or _UNALIGNED,
     )
+
+
+_UNALIGNED = ((UNALIGNED, SHARE),)
 
 
 def _count_heads(booked: Booked, days: Sequence[tuple[date, Day]]) -> None:
     before = ""
     for on, day in days:
-        nodes = " ".join(node for node, _ in day.alignment) if day.counts else ""
+        nodes = " ".join([node for node, _ in day.alignment]) if day.counts else ""
         if nodes != before:
             _step(booked.headcounts, on, before, nodes)
         before = nodes

@@ -1,6 +1,7 @@
 """What an item was at every moment of its life: its history folded back from how it is now."""
 
 from datetime import UTC, date, datetime, timedelta
+from operator import attrgetter
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -72,12 +73,13 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 _NAMES = Snapshot.__struct_fields__
+_VALUES = attrgetter(*_NAMES)
 _TEXTS = frozenset({"labels", "components", "milestones"})
 
 
 def snapshot(item: WorkItem) -> Snapshot:
     """The item as it is now."""
-    return Snapshot(*(getattr(item, name) for name in _NAMES))
+    return Snapshot(*_VALUES(item))
 
 
 def _undo(state: dict[str, Any], change: Transition) -> None:
@@ -100,18 +102,18 @@ def lifetime(item: WorkItem) -> Timeline[Snapshot]:
     """
     if not item.history:
         return [(micros(item.created_at), snapshot(item))]
-    state = {name: getattr(item, name) for name in _NAMES}
+    state = dict(zip(_NAMES, _VALUES(item), strict=True))
     born = micros(item.created_at)
     states: Timeline[Snapshot] = []
     at: int | None = None
     for change in reversed(item.history):
         changed_at = max(born, micros(change.at))
         if at != changed_at:
-            states.append((changed_at, Snapshot(**state)))
+            states.append((changed_at, Snapshot(*state.values())))
             at = changed_at
         _undo(state, change)
     if at != born:
-        states.append((born, Snapshot(**state)))
+        states.append((born, Snapshot(*state.values())))
     states.reverse()
     return merged(states)
 
@@ -137,15 +139,9 @@ def value_at(timeline: Timeline[V], at: int) -> V | None:
 
 def day_ends(timeline: Timeline[V], zone: ZoneInfo) -> list[tuple[date, V]]:
     """The value at the end of each day on which it changed: a day's figures are those of its end."""
-    days: list[tuple[date, V]] = []
-    for at, value in timeline:
-        day = day_of(at, zone)
-        if days and days[-1][0] == day:
-            days[-1] = (day, value)
-        else:
-            days.append((day, value))
+    days = {day_of(at, zone): value for at, value in timeline}
     kept: list[tuple[date, V]] = []
-    for day, value in days:
+    for day, value in days.items():
         if not kept or kept[-1][1] != value:
             kept.append((day, value))
     return kept

@@ -132,7 +132,8 @@ def postings(days: Sequence[tuple[date, Day]]) -> Postings:
     booked: Postings = {}
     before: Day | None = None
     for on, day in days:
-        _book_change(booked, on, before, day)
+        if day != before:
+            _book_change(booked, on, before, day)
         before = day
     return booked
 
@@ -147,6 +148,8 @@ def effort(
     booked: Postings = {}
     total = 0
     for on, seconds in spent:
+        if seconds == total:
+            continue
         shares: tuple[tuple[str, int], ...] = ()
         for since, aligned in alignment:
             if since > on:

@@ -1,11 +1,12 @@
 """One transaction: projections, the mark "handled" and the events they cause, all or nothing."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Table, and_, bindparam, text
+from sqlalchemy import ARRAY, ColumnElement, String, Table, and_, any_, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -54,6 +55,13 @@ class UnitOfWork:
             condition = and_(*(column == bindparam(f"key_{column.name}") for column in key))
             values = [{f"key_{column.name}": row[index] for index, column in enumerate(key)} for row in spent]
             await self.connection.execute(table.delete().where(condition), values)
+
+    def among(self, column: ColumnElement[str], values: Collection[str]) -> ColumnElement[bool]:
+        """That the column has one of these values, however many, as one parameter."""
+        if self.connection.dialect.name == "sqlite":
+            given = func.json_each(bindparam(None, json.dumps(list(values)), unique=True)).table_valued("value")
+            return column.in_(select(given.c.value))
+        return column == any_(bindparam(None, list(values), type_=ARRAY(String), unique=True))
 
     def _insert(self, table: Table, changes: Mapping[str, Literal["replace", "add"]]) -> Any:
         insert: Any = sqlite_insert if self.connection.dialect.name == "sqlite" else postgresql_insert
