@@ -72,7 +72,7 @@ async def _measure(transport: str, kind: str, database: Database, count: int) ->
             await EmbeddedStream(database, [consumer]).settle()
         else:
             async with _a_topic_full(database) as settings:
-                raw = f"raw aiokafka consumption {await _raw(settings, last):,.0f}/s, "
+                raw = f"raw aiokafka consumption {await _raw(settings, count):,.0f}/s, "
                 await KafkaStream(database, [consumer], settings).settle()
     (early, began), (handled, ended) = watched.commits[0], watched.commits[-1]
     rate = (handled - early) / (ended - began)
