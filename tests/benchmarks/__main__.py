@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 
+from services.cli.app import collect_seldom
 from tests.benchmarks import backfill, growth, latency, projection
 
 SUITES = {"backfill": backfill.run, "projection": projection.run, "latency": latency.run, "growth": growth.run}
@@ -17,6 +18,7 @@ def main() -> None:
     unknown = set(chosen.suites) - SUITES.keys()
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    collect_seldom()
     for name in chosen.suites or SUITES:
         asyncio.run(SUITES[name](chosen.items))
 
