@@ -1,6 +1,7 @@
 """What every connector offers, and its errors, grouped by what the caller should do about them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -50,6 +51,19 @@ class Fatal(ConnectorError):
 
 class AuthenticationFailed(Fatal):
     """The tracker refuses the credential, or a login page stands in its place. Exit code 4."""
+
+
+@contextmanager
+def naming(source: str) -> Iterator[None]:
+    """Errors in the block say which source they come from."""
+    try:
+        yield
+    except RateLimited:
+        raise
+    except (Retriable, AuthenticationFailed) as error:
+        if error.source:
+            raise
+        raise type(error)(str(error), source=source) from error
 
 
 class Container(msgspec.Struct, frozen=True, kw_only=True):

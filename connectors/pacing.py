@@ -165,6 +165,29 @@ class Pacer:
             await self.clock.sleep(wait)
 
 
+class Strikes:
+    """Limits in a row: each that comes after the wait of the one before asks for a longer one, so that a limit that
+    never ends is soon a wait that ends the pass."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._count = 0
+        self._free_at = 0.0
+
+    def wait(self, told: float, sent: float, *, least: float = 1.0) -> float:
+        """Seconds to wait after a limit that answered a request sent at ``sent`` (monotonic) and told so many."""
+        if sent >= self._free_at:  # of several in flight at once, one is a strike
+            self._count += 1
+        seconds = min(max(told, least * 2.0 ** min(self._count - 1, 12)), LONGEST_WAIT_S)
+        self._free_at = max(self._free_at, self._clock.monotonic() + seconds)
+        return seconds
+
+    def over(self, sent: float) -> None:
+        """A request that was sent after the wait was answered."""
+        if sent >= self._free_at:
+            self._count = 0
+
+
 async def persistently(
     pacer: Pacer,
     attempt: Callable[[], Awaitable[T]],

@@ -6,8 +6,7 @@ shares one connection between threads. API facts: GitHub REST API, "Rate limits"
 
 import re
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,8 +19,8 @@ import requests
 from anyio import CapacityLimiter
 
 from connectors.answers import Answer, ask, parsed, redirected
-from connectors.base import AuthenticationFailed, ConnectorError, RateLimited, Retriable, Unreachable
-from connectors.pacing import DEFAULT_WAIT_S, LONGEST_WAIT_S, Clock, Pacer, Priority, persistently, retry_after
+from connectors.base import AuthenticationFailed, ConnectorError, RateLimited, Retriable, Unreachable, naming
+from connectors.pacing import DEFAULT_WAIT_S, Clock, Pacer, Priority, Strikes, persistently, retry_after
 
 _VERSION = "2022-11-28"
 _LINK = re.compile(r"<([^>]*)>([^<]*)")
@@ -93,8 +92,7 @@ class GitHubClient:
         self._threads = CapacityLimiter(config.concurrency)
         self._own = threading.local()
         self._opened: list[requests.Session] = []
-        self._strikes = 0  #: limits in a row, each after the wait of the one before
-        self._free_at = 0.0
+        self._strikes = Strikes(self.pacer.clock)
 
     def _session(self) -> requests.Session:
         found: requests.Session | None = getattr(self._own, "session", None)
@@ -121,7 +119,7 @@ class GitHubClient:
         """What GET answers, as a JSON object."""
 
         async def whole() -> dict[str, Any]:
-            with self._named():
+            with naming(self.config.name):
                 found: dict[str, Any] = parsed(await self._once(f"{self.root}/{path}", params), dict)
                 return found
 
@@ -139,7 +137,7 @@ class GitHubClient:
         url = path if path.startswith(("http://", "https://")) else f"{self.root}/{path}"
 
         async def whole() -> tuple[Answer, list[Any]]:
-            with self._named():
+            with naming(self.config.name):
                 answer = await self._once(url, params)
                 return answer, decoded(answer)
 
@@ -172,18 +170,6 @@ class GitHubClient:
         self._opened.clear()
 
     # -- within ------------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _named(self) -> Iterator[None]:
-        """Errors in the block say which source they come from."""
-        try:
-            yield
-        except RateLimited:
-            raise
-        except (Retriable, AuthenticationFailed) as error:
-            if error.source:
-                raise
-            raise type(error)(str(error), source=self.config.name) from error
 
     def _same_origin(self, found: str, url: str) -> str:
         target = urljoin(url, found)
@@ -233,13 +219,11 @@ class GitHubClient:
             raise Refused(answer, source, self.config.token)
         if answer.status != 200:
             raise Retriable(f"answered {answer.status}", source=source)
-        if sent >= self._free_at:
-            self._strikes = 0
+        self._strikes.over(sent)
         return answer
 
     def _limited(self, answer: Answer, sent: float) -> RateLimited | None:
-        """The wait that a 403 or 429 asks for; None where it is no limit. Each strike in a row waits longer, so that
-        a limit that never ends is soon a wait that ends the pass."""
+        """The wait that a 403 or 429 asks for; None where it is no limit."""
         now = self.pacer.clock.now()
         said = answer.message().lower()
         told = answer.headers.get("retry-after")
@@ -254,10 +238,7 @@ class GitHubClient:
             reason, seconds, least = "rate limit", DEFAULT_WAIT_S, DEFAULT_WAIT_S
         else:
             return None
-        if sent >= self._free_at:  # of several in flight at once, one is a strike
-            self._strikes += 1
-        seconds = min(max(seconds, least * 2 ** min(self._strikes - 1, 12)), LONGEST_WAIT_S)
-        self._free_at = max(self._free_at, self.pacer.clock.monotonic() + seconds)
+        seconds = self._strikes.wait(seconds, sent, least=least)
         self.pacer.park(seconds, reason)
         return RateLimited(now + timedelta(seconds=seconds), reason, source=self.config.name)
 

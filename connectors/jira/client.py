@@ -15,8 +15,8 @@ import msgspec
 from anyio import CapacityLimiter
 
 from connectors.answers import Answer, ask, parsed, redirected
-from connectors.base import AuthenticationFailed, ConnectorError, RateLimited, Retriable
-from connectors.pacing import Clock, Pacer, Priority, persistently, retry_after
+from connectors.base import AuthenticationFailed, ConnectorError, RateLimited, Retriable, naming
+from connectors.pacing import Clock, Pacer, Priority, Strikes, persistently, retry_after
 
 #: Reasons that hold for the whole site, not for one endpoint.
 _WHOLE_SITE = ("jira-quota", "global", "tenant")
@@ -56,6 +56,7 @@ class JiraClient:
         self.pacer = Pacer(concurrency=config.concurrency, rate=config.rate, clock=clock)
         self.server_time: datetime | None = None
         self.limits: dict[str, str] = {}
+        self._strikes = Strikes(self.pacer.clock)
         self._threads = CapacityLimiter(config.concurrency)
         self._own = threading.local()
         self._opened: list[jira.JIRA] = []
@@ -102,10 +103,12 @@ class JiraClient:
         scope = path.split("?")[0] if scope == "*" else scope
 
         async def attempt() -> Any:
-            answer = await anyio.to_thread.run_sync(
-                self._send, method, path, what, limiter=self._threads, abandon_on_cancel=True
-            )
-            return self._accepted(answer, shape, scope)
+            with naming(self.config.name):
+                sent = self.pacer.clock.monotonic()
+                answer = await anyio.to_thread.run_sync(
+                    self._send, method, path, what, limiter=self._threads, abandon_on_cancel=True
+                )
+                return self._accepted(answer, shape, scope, sent)
 
         return await persistently(self.pacer, attempt, scope=scope, priority=priority, tries=tries)
 
@@ -119,7 +122,7 @@ class JiraClient:
             url = redirected(answer, url)
         raise AuthenticationFailed("the tracker redirects in a circle", source=self.config.name)
 
-    def _accepted(self, answer: Answer, shape: type[Any], scope: str) -> Any:
+    def _accepted(self, answer: Answer, shape: type[Any], scope: str, sent: float) -> Any:
         source = self.config.name
         self.server_time = answer.date or self.server_time
         self.limits |= {key: value for key, value in answer.headers.items() if "ratelimit" in key}
@@ -133,22 +136,23 @@ class JiraClient:
                 "the site takes us for anonymous: the token is invalid or expired", source=source
             )
         if answer.status == 429 or (answer.status == 503 and "retry-after" in answer.headers):
-            raise self._limited(answer, scope)
+            raise self._limited(answer, scope, sent)
         if answer.status == 401:
             raise AuthenticationFailed(
                 "the credential is refused (401). Make a new API token, and check `email`", source=source
             )
-        if answer.status >= 500 or answer.status in (202, 408, 425):
-            raise Retriable(f"answered {answer.status}", source=source)
-        if answer.status >= 400:
+        if 400 <= answer.status < 500 and answer.status not in (408, 425):
             if answer.is_html and answer.status == 403:
                 raise AuthenticationFailed("the credential is refused (403, a page of HTML)", source=source)
-            raise Refused(answer.status, answer.message(), source)
+            raise Refused(answer.status, answer.message().replace(self.config.token, "[redacted]"), source)
+        if answer.status != 200:
+            raise Retriable(f"answered {answer.status}", source=source)
+        self._strikes.over(sent)
         return parsed(answer, shape)
 
-    def _limited(self, answer: Answer, scope: str) -> RateLimited:
+    def _limited(self, answer: Answer, scope: str, sent: float) -> RateLimited:
         reason = answer.headers.get("ratelimit-reason", "") or "rate limit"
-        seconds = retry_after(answer.headers.get("retry-after"), self.pacer.clock.now())
+        seconds = self._strikes.wait(retry_after(answer.headers.get("retry-after"), self.pacer.clock.now()), sent)
         whole = any(part in reason for part in _WHOLE_SITE)
         self.pacer.park(seconds, reason, "*" if whole else scope)
         return RateLimited(self.pacer.clock.now() + timedelta(seconds=seconds), reason, source=self.config.name)

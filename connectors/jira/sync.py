@@ -158,17 +158,8 @@ class JiraConnector:
             return [_container(row, "archived" if row.get("archived") else "live") for row in _rows(rows)]
         found: dict[str, Container] = {}
         for state, status in (("live", "live"), ("archived", "archived"), ("trashed", "deleted")):
-            start = 0
-            while True:
-                page = await self._seeing(
-                    self.client.get("api/3/project/search", {"status": status, "startAt": start, "maxResults": 50})
-                )
-                rows = _rows(page.get("values"))
-                for row in rows:
-                    found.setdefault(str(row.get("id")), _container(row, state))
-                start += len(rows)
-                if page.get("isLast", True) or not rows:
-                    break
+            for row in await self._seeing(self._list("api/3/project/search", {"status": status}, size=50)):
+                found.setdefault(_id(row), _container(row, state))
         return list(found.values())
 
     # -- reading -----------------------------------------------------------------------------------------------
@@ -199,17 +190,10 @@ class JiraConnector:
         return self.client.server_time or self.client.pacer.clock.now()
 
     async def _milestones(self, container: Container) -> list[Milestone]:
-        rows: list[Mapping[str, Any]] = []
-        if not self._cloud:
+        if self._cloud:
+            rows = await self._list(f"api/3/project/{container.id}/version", scope="versions")
+        else:
             rows = _rows(await self.client.get(f"api/2/project/{container.id}/versions", shape=list))
-        while self._cloud:
-            page = await self.client.get(
-                f"api/3/project/{container.id}/version", {"startAt": len(rows), "maxResults": 100}, scope="versions"
-            )
-            found = _rows(page.get("values"))
-            rows += found
-            if page.get("isLast", True) or not found:
-                break
         url = self.config.url.rstrip("/")
         return [one for row in rows if (one := milestone(row, self.source, container.key, url)) is not None]
 
@@ -298,9 +282,18 @@ class JiraConnector:
         tokens: set[str] = set()
         known: set[str] = set()
         while True:
-            page = await self._search(query, self._wanted(), size=PAGE, token=token, priority=Priority.BACKFILL)
+            try:
+                page = await self._search(query, self._wanted(), size=PAGE, token=token, priority=Priority.BACKFILL)
+            except Refused as error:
+                renewed = jql.window(container.id, start, window.end)
+                if not _token_expired(error, token) or renewed == query:
+                    raise
+                query, token = renewed, None  # the rest of the window, less what is known of its first moment
+                tokens.clear()
+                continue
             rows = [row for row in page["issues"] if not _id(row) or _id(row) not in known]
             known.update(_id(row) for row in rows)
+            start = max((at for row in rows if (at := _time(row, "created")) is not None), default=start)
             token = _next(page, tokens, self.source)
             yield await self._translated(container, rows, Priority.BACKFILL), token is None
             if token is None:
@@ -317,16 +310,25 @@ class JiraConnector:
         token: str | None = None
         tokens: set[str] = set()
         query = jql.changed(container.id, anchor, await self._now())
+        latest: datetime | None = None
         while True:
-            page = await self._search(query, self._wanted(), size=PAGE, token=token)
-            rows = [row for row in page["issues"] if known.get(_id(row)) != _updated(row)]
-            known |= {_id(row): _updated(row) for row in rows}
+            try:
+                page = await self._search(query, self._wanted(), size=PAGE, token=token)
+            except Refused as error:
+                if not _token_expired(error, token) or latest is None or latest <= anchor:
+                    raise
+                anchor, token = latest, None
+                tokens.clear()
+                query = jql.changed(container.id, anchor, await self._now())
+                continue
+            rows = [row for row in page["issues"] if _id(row) not in known or known[_id(row)] != _updated(row)]
+            known |= {_id(row): _updated(row) for row in rows if _id(row)}
             if rows:
                 yield self._page(container, state, await self._translated(container, rows, Priority.HISTORY))
             token = _next(page, tokens, self.source)
             if token is None:
                 return
-            latest = max((found for row in page["issues"] if (found := _updated(row)) is not None), default=None)
+            latest = max((at for row in page["issues"] if (at := _updated(row)) is not None), default=latest)
             if latest is not None and latest - anchor >= timedelta(minutes=2):
                 anchor, token = latest, None
                 tokens.clear()
@@ -346,6 +348,28 @@ class JiraConnector:
         return self._site.wanted()
 
     # -- single questions --------------------------------------------------------------------------------------
+
+    async def _list(
+        self, path: str, asked: Mapping[str, Any] | None = None, *, size: int = 100, **how: Any
+    ) -> list[Mapping[str, Any]]:
+        """A list that is paged by offset, to its proven end: it says that a page is the last, or how many there are.
+
+        Raises Unreachable where it ends before, goes in a circle, or is no list.
+        """
+        found: dict[str, Mapping[str, Any]] = {}
+        seen = 0
+        while True:
+            page = await self.client.get(path, {**(asked or {}), "startAt": seen, "maxResults": size}, **how)
+            if not isinstance(page.get("values"), list):
+                raise Unreachable(f"a page of {path} has no list of values", source=self.source)
+            rows, known = _rows(page["values"]), len(found)
+            found |= {_id(row): row for row in rows}
+            seen += len(page["values"])
+            last, total = page.get("isLast"), page.get("total")
+            if last is True or (last is None and isinstance(total, int) and seen >= total):
+                return list(found.values())
+            if len(found) == known:
+                raise Unreachable(f"the pages of {path} end before their end", source=self.source)
 
     async def _search(
         self, query: str, fields: list[str], *, size: int, token: str | None, priority: Priority = Priority.POLL
@@ -367,9 +391,15 @@ class JiraConnector:
     async def _count(self, query: str) -> int:
         if self._cloud:
             answer = await self.client.post("api/3/search/approximate-count", {"jql": jql.unordered(query)})
-            return int(answer.get("count", 0))
+            return self._number(answer, "count")
         answer = await self.client.post("api/2/search", {"jql": query, "fields": ["key"], "maxResults": 0})
-        return int(answer.get("total", 0))
+        return self._number(answer, "total")
+
+    def _number(self, answer: Mapping[str, Any], name: str) -> int:
+        number = answer.get(name)
+        if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+            raise Unreachable(f"a count of issues says no {name}", source=self.source)
+        return number
 
     async def _translated(
         self, container: Container, rows: Sequence[Any], priority: Priority
@@ -416,16 +446,7 @@ class JiraConnector:
                 f"api/2/issue/{id_}", {"fields": "status", "expand": "changelog"}, scope="history", priority=priority
             )
             return _rows((answer.get("changelog") or {}).get("histories"))
-        found: list[Mapping[str, Any]] = []
-        while True:
-            page = await self.client.get(
-                f"api/3/issue/{id_}/changelog", {"startAt": len(found), "maxResults": 100}, scope="history",
-                priority=priority,
-            )  # fmt: skip
-            rows = _rows(page.get("values"))
-            found += rows
-            if page.get("isLast", True) or not rows:
-                return found
+        return await self._list(f"api/3/issue/{id_}/changelog", scope="history", priority=priority)
 
     # -- check -------------------------------------------------------------------------------------------------
 
@@ -474,8 +495,17 @@ def _id(row: Any) -> str:
 
 
 def _updated(row: Any) -> datetime | None:
+    return _time(row, "updated")
+
+
+def _time(row: Any, field: str) -> datetime | None:
     fields = row.get("fields") if isinstance(row, dict) else None
-    return moment(fields.get("updated")) if isinstance(fields, dict) else None
+    return moment(fields.get(field)) if isinstance(fields, dict) else None
+
+
+def _token_expired(error: Refused, token: str | None) -> bool:
+    """Jira forgets a page token after some days, and says 400."""
+    return error.status == 400 and token is not None
 
 
 def _next(page: Mapping[str, Any], known: set[str], source: str) -> str | None:
