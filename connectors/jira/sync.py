@@ -32,6 +32,8 @@ PAGE = 100
 LARGEST_WINDOW = 20_000
 #: Counting and listing may differ by what changed meanwhile; more is a short answer.
 _TOLERANCE = 0.01
+#: Pages may hold nothing that we may see; so many in a row are no list any more.
+_MOST_FRUITLESS = 50
 
 
 class Window(msgspec.Struct):
@@ -277,26 +279,20 @@ class JiraConnector:
     ) -> AsyncIterator[tuple[list[WorkItem | Quarantined], bool]]:
         """One window's issues page by page to the proven end of its token chain."""
         start = window.anchor or window.start
-        query = jql.window(container.id, start, window.end)
-        token: str | None = None
-        tokens: set[str] = set()
+        chain = _Chain(self.source)
         known: set[str] = set()
+        query = jql.window(container.id, start, window.end)
         while True:
-            try:
-                page = await self._search(query, self._wanted(), size=PAGE, token=token, priority=Priority.BACKFILL)
-            except Refused as error:
-                renewed = jql.window(container.id, start, window.end)
-                if not _token_expired(error, token) or renewed == query:
-                    raise
-                query, token = renewed, None  # the rest of the window, less what is known of its first moment
-                tokens.clear()
+            page = await self._page_of(chain, query, Priority.BACKFILL)
+            if page is None:  # the rest of the window, less what is known of its first moment
+                query = jql.window(container.id, start, window.end)
                 continue
             rows = [row for row in page["issues"] if not _id(row) or _id(row) not in known]
             known.update(_id(row) for row in rows)
             start = max((at for row in rows if (at := _time(row, "created")) is not None), default=start)
-            token = _next(page, tokens, self.source)
-            yield await self._translated(container, rows, Priority.BACKFILL), token is None
-            if token is None:
+            more = chain.follow(page, fruitful=bool(rows))
+            yield await self._translated(container, rows, Priority.BACKFILL), not more
+            if not more:
                 return
 
     async def _poll(self, container: Container, state: Checkpoint) -> AsyncIterator[Page]:
@@ -305,34 +301,33 @@ class JiraConnector:
         While we page, changed issues only move behind the anchor, so none is passed over.
         """
         assert state.cursor is not None
-        anchor = state.cursor - timedelta(minutes=jql.OVERLAP_MIN)
+        anchor = latest = state.cursor - timedelta(minutes=jql.OVERLAP_MIN)
         known: dict[str, Any] = {}
-        token: str | None = None
-        tokens: set[str] = set()
+        chain = _Chain(self.source)
         query = jql.changed(container.id, anchor, await self._now())
-        latest: datetime | None = None
         while True:
-            try:
-                page = await self._search(query, self._wanted(), size=PAGE, token=token)
-            except Refused as error:
-                if not _token_expired(error, token) or latest is None or latest <= anchor:
-                    raise
-                anchor, token = latest, None
-                tokens.clear()
+            page = await self._page_of(chain, query, Priority.POLL)
+            if page is not None:
+                rows = [row for row in page["issues"] if _id(row) not in known or known[_id(row)] != _updated(row)]
+                known |= {_id(row): _updated(row) for row in rows if _id(row)}
+                if rows:
+                    yield self._page(container, state, await self._translated(container, rows, Priority.HISTORY))
+                if not chain.follow(page, fruitful=bool(rows)):
+                    return
+                latest = max((at for row in page["issues"] if (at := _updated(row)) is not None), default=latest)
+            if page is None or latest - anchor >= timedelta(minutes=2):
+                anchor = latest
+                chain.begin_again()
                 query = jql.changed(container.id, anchor, await self._now())
-                continue
-            rows = [row for row in page["issues"] if _id(row) not in known or known[_id(row)] != _updated(row)]
-            known |= {_id(row): _updated(row) for row in rows if _id(row)}
-            if rows:
-                yield self._page(container, state, await self._translated(container, rows, Priority.HISTORY))
-            token = _next(page, tokens, self.source)
-            if token is None:
-                return
-            latest = max((at for row in page["issues"] if (at := _updated(row)) is not None), default=latest)
-            if latest is not None and latest - anchor >= timedelta(minutes=2):
-                anchor, token = latest, None
-                tokens.clear()
-                query = jql.changed(container.id, anchor, await self._now())
+
+    async def _page_of(self, chain: "_Chain", query: str, priority: Priority) -> dict[str, Any] | None:
+        """The next page of a chain of whole issues; None where its token has expired, and the chain begins again."""
+        try:
+            return await self._search(query, self._wanted(), size=PAGE, token=chain.token, priority=priority)
+        except Refused as error:
+            if error.status != 400 or not chain.renew():
+                raise
+            return None
 
     def _page(self, container: Container, state: Checkpoint, entries: Sequence[WorkItem | Quarantined]) -> Page:
         return Page(
@@ -424,20 +419,22 @@ class JiraConnector:
 
     async def _bulk_histories(self, ids: Sequence[str], priority: Priority) -> dict[str, list[Mapping[str, Any]]]:
         found: dict[str, list[Mapping[str, Any]]] = {}
-        token: str | None = None
-        tokens: set[str] = set()
+        known: set[tuple[str, str]] = set()
+        chain = _Chain(self.source)
         while True:
             body: dict[str, Any] = {"issueIdsOrKeys": list(ids), "maxResults": 1000}
             page = await self.client.post(
-                "api/3/changelog/bulkfetch", body | ({"nextPageToken": token} if token else {}), scope="history",
-                priority=priority,
+                "api/3/changelog/bulkfetch", body | ({"nextPageToken": chain.token} if chain.token else {}),
+                scope="history", priority=priority,
             )  # fmt: skip
             if not isinstance(page.get("issueChangeLogs"), list):
                 raise Unreachable("a page of changelogs has no list of them", source=self.source)
+            before = len(known)
             for log in _rows(page["issueChangeLogs"]):
-                found.setdefault(str(log.get("issueId")), []).extend(_rows(log.get("changeHistories")))
-            token = _next(page, tokens, self.source)
-            if token is None:
+                rows = _rows(log.get("changeHistories"))
+                found.setdefault(str(log.get("issueId")), []).extend(rows)
+                known.update((str(log.get("issueId")), _id(row)) for row in rows)
+            if not chain.follow(page, fruitful=len(known) > before):
                 return found
 
     async def _history(self, id_: str, priority: Priority) -> list[Mapping[str, Any]]:
@@ -503,20 +500,43 @@ def _time(row: Any, field: str) -> datetime | None:
     return moment(fields.get(field)) if isinstance(fields, dict) else None
 
 
-def _token_expired(error: Refused, token: str | None) -> bool:
-    """Jira forgets a page token after some days, and says 400."""
-    return error.status == 400 and token is not None
+class _Chain:
+    """The tokens that lead from page to page, which must neither go in a circle nor lead on for ever."""
 
+    def __init__(self, source: str) -> None:
+        self.token: str | None = None  #: of the page to ask for; None for the first
+        self._source = source
+        self._known: set[str] = set()
+        self._fruitless = 0
+        self._renewed = 0
 
-def _next(page: Mapping[str, Any], known: set[str], source: str) -> str | None:
-    """The next page's token; None at the end. One that was there before would lead in a circle."""
-    token = page.get("nextPageToken")
-    if not token:
-        return None
-    if token in known:
-        raise Unreachable("the tracker gave the same page token twice", source=source)
-    known.add(token)
-    return str(token)
+    def follow(self, page: Mapping[str, Any], *, fruitful: bool) -> bool:
+        """Go on to the page after this one, if there is any. Raises Unreachable where the chain leads nowhere."""
+        token = page.get("nextPageToken")
+        self._fruitless = 0 if fruitful else self._fruitless + 1
+        self._renewed = 0 if fruitful else self._renewed
+        if not token:
+            return False
+        if token in self._known:
+            raise Unreachable("the tracker gave the same page token twice", source=self._source)
+        if self._fruitless >= _MOST_FRUITLESS:
+            raise Unreachable(f"{_MOST_FRUITLESS} pages in a row held nothing new", source=self._source)
+        self.token = str(token)
+        self._known.add(self.token)
+        return True
+
+    def begin_again(self) -> None:
+        """With the first page of another query."""
+        self.token = None
+        self._known.clear()
+
+    def renew(self) -> bool:
+        """After a token that the tracker has forgotten: begin again, if a new chain may do better."""
+        self._renewed += 1
+        if self.token is None or self._renewed > 3:
+            return False
+        self.begin_again()
+        return True
 
 
 def _container(row: Mapping[str, Any], state: Any) -> Container:
