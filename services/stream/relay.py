@@ -165,14 +165,25 @@ async def _in_one_transaction(producer: AIOKafkaProducer, letters: Sequence[_Let
                 sent.append(future)
             return await asyncio.gather(*sent)
     except BaseException:
-        # One failure ends the transaction and fails every letter's future with it, and the client's own future for
-        # the end of the transaction, for which nobody waits then: that failure is told once, by what is raised here.
-        for future in (*sent, producer._txn_manager.wait_for_transaction_end()):
+        for future in (*sent, *_left_by(producer)):
             future.add_done_callback(_seen)
         raise
 
 
+def _left_by(producer: AIOKafkaProducer) -> list[asyncio.Future[Any]]:
+    """The client's own futures that a failed transaction fails too, and nobody waits for (aiokafka 0.14).
+
+    One is the transaction's end; the others tell when each batch has left, and fail where it never will.
+    """
+    batches = producer._message_accumulator._batches.values()
+    return [
+        producer._txn_manager.wait_for_transaction_end(),
+        *(batch._drain_waiter for waiting in batches for batch in waiting),
+    ]
+
+
 def _seen(future: asyncio.Future[Any]) -> None:
+    """The failure is told once, by what the step raised."""
     if not future.cancelled():
         future.exception()
 
