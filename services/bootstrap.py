@@ -33,7 +33,8 @@ from services.settings import GitHubSource, JiraSource, LogSettings, Settings, S
 from services.steer import handlers as steer
 from services.steer.figures import load_ledger, roll
 from services.storage import migrate, tables
-from services.storage.database import Database, is_outage
+from services.storage.database import Database
+from services.storage.outages import despite_outages
 from services.storage.unit_of_work import UnitOfWork
 from services.stream.broker import BrokerAway, KafkaSettings, absent_topics
 from services.stream.delivery import Condition, Consumer
@@ -264,7 +265,7 @@ class App:
         return Check(name="kafka", ok=True, detail=detail)
 
     def waiting_for(self) -> str | None:
-        """What keeps the service from being ready; None when it is."""
+        """What keeps the service from being ready; None when it is. Of a stream that need not run, nothing is asked."""
         for condition in self._running.conditions.values() if self._running else ():
             if condition.waiting_for:
                 return condition.waiting_for
@@ -276,14 +277,11 @@ class App:
         """Run stages until cancelled."""
         groups = {"align": ALIGN, "steer": STEER, "alert": ALERT}
         wanted = {groups[stage] for stage in stages if stage in groups}
-        self._running = stream_of(
-            self.settings,
-            self.database,
-            [one for one in self.consumers if one.name in wanted],
-            relays="relay" in stages,
-        )
+        hearing = [one for one in self.consumers if one.name in wanted]
+        if hearing or "relay" in stages:
+            self._running = stream_of(self.settings, self.database, hearing, relays="relay" in stages)
         async with asyncio.TaskGroup() as group:
-            if self._running.consumers or "relay" in stages:
+            if self._running:
                 group.create_task(self._running.run(), name="stream")
             if "ingest" in stages:
                 for source in self.settings.sources:
@@ -305,14 +303,13 @@ class App:
 
     async def _tick(self) -> None:
         """Judge again when a day has ended, or a source went out of sight or came back."""
+
+        async def judge() -> None:
+            async with self.database.write() as uow:
+                await steer.judge_if_due(uow)
+
         while True:
-            try:
-                async with self.database.write() as uow:
-                    await steer.judge_if_due(uow)
-            except Exception as error:
-                if not is_outage(error):
-                    raise
-                log.warning("database.away", error=type(error).__name__)
+            await despite_outages(judge, who="clock")
             await asyncio.sleep(_TICK_S)
 
 

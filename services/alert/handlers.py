@@ -19,7 +19,8 @@ from services.alert.channels import Channel, Message, Undelivered
 from services.alert.policy import channels_for, is_told
 from services.ledger.strategies import current_strategy
 from services.storage import tables
-from services.storage.database import Database, is_outage
+from services.storage.database import Database
+from services.storage.outages import despite_outages
 from services.storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)
@@ -75,14 +76,7 @@ class Sender:
     async def run(self) -> None:
         """Send for ever."""
         while True:
-            try:
-                tried = await self.drain()
-            except Exception as error:
-                if not is_outage(error):
-                    raise
-                log.warning("database.away", error=type(error).__name__)
-                tried = 0
-            if not tried:
+            if not await despite_outages(self.drain, who="sender"):
                 await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def drain(self) -> int:

@@ -6,8 +6,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import count
-from typing import TypeVar
 
 import structlog
 from sqlalchemy import select
@@ -26,9 +24,9 @@ from schemas.events import SourceSynced
 from schemas.work import Gap
 from services.ingest.apply import Applied, apply_page, open_gaps
 from services.storage import tables
-from services.storage.database import Database, is_outage
+from services.storage.database import Database
+from services.storage.outages import despite_outages
 
-T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 #: Containers of one source that are read at once; requests are paced by the connector besides.
@@ -100,7 +98,9 @@ async def sync_source(
     await _mark(database, name, kind, poll_every, "syncing", None)
     try:
         discovery = await connector.discover()
-        await _waiting_for_database(lambda: _note_discovery(database, name, discovery.flavour, discovery.gaps))
+        await despite_outages(
+            lambda: _note_discovery(database, name, discovery.flavour, discovery.gaps), who=f"source {name}"
+        )
         run.gaps.extend(discovery.gaps)
         live = [container for container in discovery.containers if container.state == "live"]
         await _read_all(run, live)
@@ -127,7 +127,9 @@ async def _read_all(run: _Pass, containers: list[Container]) -> None:
                 await _read(run, container)
             except Skippable as skipped:
                 run.gaps.append(skipped.gap)
-                await _waiting_for_database(partial(_note_gaps, run.database, (skipped.gap,)))
+                await despite_outages(
+                    partial(_note_gaps, run.database, (skipped.gap,)), who=f"source {run.connector.source}"
+                )
             except ConnectorError as error:
                 run.failures.append(error)
 
@@ -137,10 +139,12 @@ async def _read_all(run: _Pass, containers: list[Container]) -> None:
 
 
 async def _read(run: _Pass, container: Container) -> None:
-    checkpoint = None if run.full else await _checkpoint(run.database, run.connector.source, container)
+    who = f"source {run.connector.source}"
+    known = partial(_checkpoint, run.database, run.connector.source, container)
+    checkpoint = None if run.full else await despite_outages(known, who=who)
     seen, total = 0, None
     async for page in run.connector.read(container, checkpoint):
-        applied = await _waiting_for_database(partial(_store, run, container, page))
+        applied = await despite_outages(partial(_store, run, container, page), who=who)
         run.summary = run.summary.with_page(applied)
         run.gaps.extend(page.gaps)
         seen, total = seen + applied.seen, page.total if page.total is not None else total
@@ -197,7 +201,7 @@ async def _mark(
                 replace=("kind", "state", "last_attempt_at", "poll_every_s"),
             )
 
-    await _waiting_for_database(mark)
+    await despite_outages(mark, who=f"source {source}")
 
 
 async def _finish(database: Database, source: str, error: ConnectorError | None, requests: int) -> None:
@@ -217,20 +221,7 @@ async def _finish(database: Database, source: str, error: ConnectorError | None,
                 values |= {"waits_until": error.until} if isinstance(error, RateLimited) else {}
             await uow.connection.execute(table.update().where(table.c.name == source).values(**values))
 
-    await _waiting_for_database(finish)
-
-
-async def _waiting_for_database(step: Callable[[], Awaitable[T]]) -> T:
-    """Do the step; while the database is away, wait and do it again."""
-    for attempt in count():
-        try:
-            return await step()
-        except Exception as error:
-            if not is_outage(error):
-                raise
-            log.warning("database.away", error=type(error).__name__)
-            await asyncio.sleep(min(0.1 * 2**attempt, 10) * random.uniform(0.8, 1.2))  # noqa: S311
-    raise AssertionError("unreachable")
+    await despite_outages(finish, who=f"source {source}")
 
 
 async def poll_forever(

@@ -16,7 +16,8 @@ from sqlalchemy import select
 
 from schemas import wire
 from services.storage import tables
-from services.storage.database import Database, is_outage
+from services.storage.database import Database
+from services.storage.outages import despite_outages
 from services.storage.unit_of_work import UnitOfWork, lock_log
 
 log = structlog.get_logger(__name__)
@@ -60,6 +61,9 @@ class Condition:
     """What a consumer is waiting for, for whoever asks whether the service is ready."""
 
     waiting_for: str | None = None
+
+    def wait_for_database(self) -> None:
+        self.waiting_for = "database"
 
 
 @dataclass
@@ -130,20 +134,8 @@ class Delivery:
         return await self._waiting(lambda: self._commit([_Decoded(one.record, one.event, problem)], result))
 
     async def _waiting(self, step: Callable[[], Awaitable[None]]) -> None:
-        attempt = 0
-        while True:
-            try:
-                await step()
-            except Exception as error:
-                if not is_outage(error):
-                    raise
-                self.condition.waiting_for = "database"
-                log.warning("database.away", consumer=self.consumer.name, error=type(error).__name__)
-                await asyncio.sleep(min(0.05 * 2**attempt, 5) * random.uniform(0.5, 1))  # noqa: S311
-                attempt += 1
-            else:
-                self.condition.waiting_for = None
-                return
+        await despite_outages(step, who=f"consumer {self.consumer.name}", on_outage=self.condition.wait_for_database)
+        self.condition.waiting_for = None
 
     async def _commit(self, decoded: Sequence[_Decoded], result: Delivered) -> None:
         """One transaction: the fence, the handler, dead letters, the new positions."""

@@ -5,17 +5,14 @@ of them makes progress on a topic at a time.
 """
 
 import asyncio
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import structlog
-
-from services.storage.database import Database, is_outage, woken
-from services.stream.delivery import Condition, Consumer, Delivery
+from services.storage.database import Database, woken
+from services.storage.outages import despite_outages
+from services.stream.delivery import Condition, Consumer, Delivery, Record
 from services.stream.log import lag, positions_of, read_after
 
-log = structlog.get_logger(__name__)
 #: How long a reader waits before it looks for what other processes wrote; its own process wakes it at once.
 _LOOK_AGAIN_S = 0.5
 
@@ -62,16 +59,12 @@ class EmbeddedStream:
     async def _step(self, consumer: Consumer) -> int:
         """Deliver the next batch; the number of records read."""
         condition = self.conditions[consumer.name]
-        try:
+
+        async def read() -> list[Record]:
             async with self.database.read() as connection:
-                positions = await positions_of(connection, consumer)
-                records = await read_after(connection, positions, consumer.batch)
-        except Exception as error:
-            if not is_outage(error):
-                raise
-            condition.waiting_for = "database"
-            await asyncio.sleep(random.uniform(0.2, 0.5))  # noqa: S311
-            return 1
+                return await read_after(connection, await positions_of(connection, consumer), consumer.batch)
+
+        records = await despite_outages(read, who=f"consumer {consumer.name}", on_outage=condition.wait_for_database)
         if records:
             await Delivery(self.database, consumer, condition).deliver(records)
         else:

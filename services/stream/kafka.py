@@ -24,7 +24,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.storage import tables
-from services.storage.database import Database, is_outage, woken
+from services.storage.database import Database, woken
+from services.storage.outages import despite_outages, pause_s
 from services.storage.unit_of_work import UnitOfWork
 from services.stream.broker import BrokerAway, KafkaSettings, connection, provision
 from services.stream.delivery import WHOLE, Condition, Consumer, Delivery, Record
@@ -33,7 +34,7 @@ from services.stream.relay import RELAY, Relay, behind, identity
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 _SASL = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
-_PING_EVERY_S = 5
+_PING_EVERY_S = 2
 _LOOK_AGAIN_S = 0.1
 #: A database may be away for as long as this before the group gives a member's partitions to others.
 _MAX_POLL_MS = 1_800_000
@@ -49,7 +50,7 @@ class KafkaStream:
     relays: bool = True
 
     def __post_init__(self) -> None:
-        self.conditions = {name: Condition() for name in ("broker", *(one.name for one in self.consumers))}
+        self.conditions = {"broker": Condition("broker"), **{one.name: Condition() for one in self.consumers}}
         self._relay = Relay(self.database, self.settings)
         if self.relays:
             self.conditions[RELAY] = self._relay.condition
@@ -103,6 +104,8 @@ class KafkaStream:
         condition, attempt = self.conditions["broker"], 0
         while True:
             broker = self._broker()
+            # Until it has started: a client whose broker goes away meanwhile waits in there, without a word.
+            condition.waiting_for = "broker"
             try:
                 await provision(self.settings)
                 await broker.start()
@@ -113,7 +116,7 @@ class KafkaStream:
             except (KafkaError, BrokerAway, OSError) as error:
                 condition.waiting_for = "broker"
                 log.warning("broker.away", error=str(error))
-                await asyncio.sleep(min(0.2 * 2**attempt, 5) * random.uniform(0.5, 1))  # noqa: S311
+                await asyncio.sleep(pause_s(attempt))
                 attempt += 1
             finally:
                 await broker.stop()
@@ -192,28 +195,24 @@ class KafkaStream:
         ]
 
     async def _despite_outages(self, read: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        attempt = 0
-        while True:
-            try:
-                async with self.database.read() as reader:
-                    return await read(reader)
-            except Exception as error:
-                if not is_outage(error):
-                    raise
-            await asyncio.sleep(min(0.1 * 2**attempt, 5) * random.uniform(0.5, 1))  # noqa: S311
-            attempt += 1
+        async def attempt() -> T:
+            async with self.database.read() as reader:
+                return await read(reader)
+
+        return await despite_outages(attempt, who="stream")
 
     async def stored_offsets(self, consumer: Consumer, assigned: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         """Where to read each partition from, once what the embedded stream had handled is marked on it too."""
-        while True:
-            try:
-                async with self.database.write() as uow:
-                    return await _take_over(uow, consumer, self.settings, assigned)
-            except Exception as error:
-                if not is_outage(error):
-                    raise
-                self.conditions[consumer.name].waiting_for = "database"
-            await asyncio.sleep(random.uniform(0.2, 0.5))  # noqa: S311
+
+        async def read() -> dict[TopicPartition, int]:
+            async with self.database.write() as uow:
+                return await _take_over(uow, consumer, self.settings, assigned)
+
+        condition = self.conditions[consumer.name]
+        offsets = await despite_outages(read, who=f"consumer {consumer.name}", on_outage=condition.wait_for_database)
+        if condition.waiting_for == "database":
+            condition.waiting_for = None
+        return offsets
 
 
 class _FromStoredOffsets(ConsumerRebalanceListener):  # type: ignore[misc]

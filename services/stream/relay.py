@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from schemas import wire
 from services.storage import tables
 from services.storage.database import Database, is_outage, woken
+from services.storage.outages import pause_s
 from services.stream.broker import LARGEST_MESSAGE, KafkaSettings, connection
 from services.stream.delivery import WHOLE, Condition, Consumer
 from services.stream.leases import hold, release
@@ -78,7 +79,7 @@ class Relay:
                         raise
                     self.condition.waiting_for = "broker" if isinstance(error, KafkaError) else "database"
                     log.warning("relay.waiting", waiting_for=self.condition.waiting_for, error=type(error).__name__)
-                    await asyncio.sleep(min(0.1 * 2**attempt, 5) * random.uniform(0.5, 1))  # noqa: S311
+                    await asyncio.sleep(pause_s(attempt))
                     attempt += 1
         finally:
             await _quietly(release(self.database, self._lease, self.holder))
@@ -119,11 +120,7 @@ class Relay:
             dead = await _next_dead_letters(reader, self.settings)
         if not events and not dead:
             return 0
-        async with producer.transaction():
-            sent = [
-                await producer.send(one.topic, one.value, key=one.key, headers=one.headers) for one in [*events, *dead]
-            ]
-            places = await asyncio.gather(*sent)
+        places = await _in_one_transaction(producer, [*events, *dead])
         await self._mark(events, dead, places)
         for one in [*events, *dead]:
             RELAYED.labels(one.topic).inc()
@@ -155,6 +152,40 @@ class Relay:
                 ],
                 replace=("position", "offset", "updated_at"),
             )
+
+
+async def _in_one_transaction(producer: AIOKafkaProducer, letters: Sequence[_Letter]) -> list[Any]:
+    """Send all or nothing; where each has come to stand."""
+    sent: list[asyncio.Future[Any]] = []
+    try:
+        async with producer.transaction():
+            for one in letters:
+                # Kept one by one: those sent before a failure must be seen to too.
+                future = await producer.send(one.topic, one.value, key=one.key, headers=one.headers)
+                sent.append(future)
+            return await asyncio.gather(*sent)
+    except BaseException:
+        for future in (*sent, *_left_by(producer)):
+            future.add_done_callback(_seen)
+        raise
+
+
+def _left_by(producer: AIOKafkaProducer) -> list[asyncio.Future[Any]]:
+    """The client's own futures that a failed transaction fails too, and nobody waits for (aiokafka 0.14).
+
+    One is the transaction's end; the others tell when each batch has left, and fail where it never will.
+    """
+    batches = producer._message_accumulator._batches.values()
+    return [
+        producer._txn_manager.wait_for_transaction_end(),
+        *(batch._drain_waiter for waiting in batches for batch in waiting),
+    ]
+
+
+def _seen(future: asyncio.Future[Any]) -> None:
+    """The failure is told once, by what the step raised."""
+    if not future.cancelled():
+        future.exception()
 
 
 async def relayed(reader: AsyncConnection, what: str) -> int:

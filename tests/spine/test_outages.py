@@ -1,4 +1,4 @@
-"""A database that goes away is named by /readyz, and waited for: no process ends, and the work goes on after."""
+"""A database or broker that goes away is named by /readyz, and waited for: no process ends, the work goes on after."""
 
 import asyncio
 from pathlib import Path
@@ -9,9 +9,14 @@ import pytest
 from services import bootstrap
 from services.alert import handlers as alert
 from services.bootstrap import STAGES, open_app
+from services.ingest.poller import sync_source
 from services.settings import load_settings
 from services.web import serve_http
-from tests.parts import eventually, sql
+from tests.parts import a_broker, eventually, sql
+from tests.spine.conftest import Organisation
+from tests.spine.test_spine import exported
+
+COMPARED = ("items", "milestones", "alignments", "ledger", "progress")
 
 
 @pytest.mark.postgres
@@ -54,3 +59,47 @@ async def test_a_database_that_goes_and_returns(
             finally:
                 working.cancel()
                 await asyncio.gather(working, return_exceptions=True)
+
+
+@pytest.mark.kafka
+async def test_a_broker_that_goes_and_returns(organisation: Organisation, tmp_path: Path) -> None:
+    """Twice Kafka stops while a source is read: /readyz names it, no stage ends, nothing is lost or doubled."""
+    async with open_app(organisation.settings("undisturbed"), time=organisation.time) as app:
+        await app.sync()
+        await app.apply()
+        undisturbed = {what: await exported(app, what) for what in COMPARED}
+    broker = await asyncio.to_thread(a_broker, tmp_path / "broker")
+    settings = organisation.settings(stream="kafka", kafka=f"{{bootstrap_servers: ['{broker.address}']}}")
+    try:
+        async with (
+            open_app(settings, time=organisation.time) as app,
+            serve_http(app, STAGES, "127.0.0.1", 0) as url,
+            httpx2.AsyncClient(base_url=url, trust_env=False, timeout=30) as client,
+        ):
+            working = asyncio.create_task(app.run(STAGES - {"ingest"}))
+
+            async def says(text: str) -> bool:
+                assert not working.done(), working
+                return (await client.get("/readyz")).text == text
+
+            try:
+                for source in settings.sources:
+                    await eventually(lambda: says("ok\n"))
+                    await asyncio.to_thread(broker.stop)
+                    await eventually(lambda: says("waiting for broker\n"))
+                    assert (await client.get("/readyz")).status_code == 503
+                    assert (await client.get("/livez")).status_code == 200
+                    read = await sync_source(
+                        app.database, app.connectors[source.name], poll_every=source.poll_every, kind=source.kind
+                    )
+                    assert read.error is None
+                    await asyncio.to_thread(broker.start)
+                await eventually(lambda: says("ok\n"))
+                await app.apply()
+                assert {what: await exported(app, what) for what in COMPARED} == undisturbed
+                assert not working.done()
+            finally:
+                working.cancel()
+                await asyncio.gather(working, return_exceptions=True)
+    finally:
+        await asyncio.to_thread(broker.stop, kill=True)

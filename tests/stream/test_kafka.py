@@ -1,6 +1,7 @@
 """What only a broker can do to us: restart, repeat itself, bring what others sent."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import ProducerFenced
 from sqlalchemy import update
 
 from schemas import wire
@@ -18,7 +20,7 @@ from services.storage.database import Database
 from services.stream.broker import BrokerAway, KafkaSettings, absent_topics, provision, topics
 from services.stream.embedded import EmbeddedStream
 from services.stream.kafka import KafkaStream
-from services.stream.relay import RELAY
+from services.stream.relay import RELAY, Relay
 from tests import parts
 from tests.kafka_broker import Broker, free_port
 from tests.stream.toys import (
@@ -175,6 +177,27 @@ async def test_one_relay_works_and_another_takes_over(on_kafka: Transport) -> No
     assert await handled_once(on_kafka.database, "count")
     records = await published(on_kafka, "work", 90)
     assert len({dict(record.headers)["position"] for record in records}) == 90
+
+
+async def test_a_relay_that_is_fenced_off_ends_its_step_and_leaves_no_error_untold(on_kafka: Transport) -> None:
+    """The newer one goes on; of the older one's failure only what its step raised remains."""
+    untold: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: untold.append(context))
+    await provision(on_kafka.settings)
+    older, newer = (Relay(on_kafka.database, on_kafka.settings) for _ in range(2))
+    async with older._producer() as late:
+        await write_items(on_kafka.database, range(20), range(1, 2))
+        await older.step(late)
+        async with newer._producer() as current:
+            await write_items(on_kafka.database, range(20), range(2, 3))
+            with pytest.raises(ProducerFenced):
+                await older.step(late)
+            assert await newer.step(current) == 20
+    del late
+    gc.collect()
+    await asyncio.sleep(0)
+    assert untold == []
+    assert len(await published(on_kafka, "work", 40)) == 40
 
 
 async def test_a_service_that_moves_from_the_embedded_stream_repeats_nothing(on_kafka: Transport) -> None:
