@@ -1,7 +1,8 @@
 """A Jira site, read completely: windows of creation in parallel for the past, keyset polls for the present."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -177,8 +178,9 @@ class JiraConnector:
             milestones = await self._milestones(container)
             yield Page(container=container.key, milestones=tuple(milestones), checkpoint=_encoded(state))
             reading = self._backfill(container, state) if state.cursor is None else self._poll(container, state)
-            async for page in reading:
-                yield page
+            async with aclosing(reading) as pages:
+                async for page in pages:
+                    yield page
             await self._same_account()
         except Refused as error:
             raise Skippable(_gap(self.source, container, error)) from error
@@ -199,15 +201,16 @@ class JiraConnector:
         url = self.config.url.rstrip("/")
         return [one for row in rows if (one := milestone(row, self.source, container.key, url)) is not None]
 
-    async def _backfill(self, container: Container, state: Checkpoint) -> AsyncIterator[Page]:
+    async def _backfill(self, container: Container, state: Checkpoint) -> AsyncGenerator[Page, None]:
         if not state.windows:
             state.began = await self._now()
             state.total = await self._count(jql.window(container.id, None, None))
             state.windows = await self._windows(container, state.total)
             yield self._page(container, state, [])
         for attempt in (1, 2):
-            async for page in self._lanes(container, state):
-                yield page
+            async with aclosing(self._lanes(container, state)) as pages:
+                async for page in pages:
+                    yield page
             seen, count = (
                 sum(window.seen for window in state.windows),
                 await self._count(jql.window(container.id, None, state.began)),
@@ -241,14 +244,15 @@ class JiraConnector:
         rows = _rows(page.get("issues"))
         return moment((rows[0].get("fields") or {}).get("created")) if rows else None
 
-    async def _lanes(self, container: Container, state: Checkpoint) -> AsyncIterator[Page]:
+    async def _lanes(self, container: Container, state: Checkpoint) -> AsyncGenerator[Page, None]:
         """All open windows at once, as many as the credential's lanes let through; pages in order of arrival."""
         waiting = [window for window in state.windows if not window.done]
         queue: asyncio.Queue[tuple[Window, list[Any], bool] | None] = asyncio.Queue(maxsize=self.config.concurrency)
 
         async def fill(window: Window) -> None:
-            async for rows, last in self._window(container, window):
-                await queue.put((window, rows, last))
+            async with aclosing(self._window(container, window)) as found:
+                async for rows, last in found:
+                    await queue.put((window, rows, last))
 
         async def fill_all() -> None:
             try:
@@ -276,7 +280,7 @@ class JiraConnector:
 
     async def _window(
         self, container: Container, window: Window
-    ) -> AsyncIterator[tuple[list[WorkItem | Quarantined], bool]]:
+    ) -> AsyncGenerator[tuple[list[WorkItem | Quarantined], bool], None]:
         """One window's issues page by page to the proven end of its token chain."""
         start = window.anchor or window.start
         chain = _Chain(self.source)
@@ -295,7 +299,7 @@ class JiraConnector:
             if not more:
                 return
 
-    async def _poll(self, container: Container, state: Checkpoint) -> AsyncIterator[Page]:
+    async def _poll(self, container: Container, state: Checkpoint) -> AsyncGenerator[Page, None]:
         """What changed since the last complete pass, with an overlap; the query is anchored anew after each page.
 
         While we page, changed issues only move behind the anchor, so none is passed over.
