@@ -1,5 +1,6 @@
 """Pure: Jira's JSON into our shapes, with the site's own tables beside it."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -197,7 +198,7 @@ def work_item(issue: Any, histories: Sequence[Mapping[str, Any]], site: Site, co
     try:
         return _work_item(issue, histories, site)
     except (Malformed, ValueError, TypeError, AttributeError) as error:
-        raw = msgspec.json.encode(issue).decode("utf-8", "replace")[:4000]
+        raw = json.dumps(issue, default=repr)[:4000]
         return Quarantined(source=site.source, container=container, ref=clean(ref), problem=str(error), raw=raw)
 
 
@@ -264,7 +265,8 @@ def _parent(fields: Mapping[str, Any], site: Site) -> str | None:
 
 
 def _team(value: Any) -> str | None:
-    found = field_value(value.get("name") or value.get("title")) if isinstance(value, Mapping) else field_value(value)
+    named = value.get("name") or value.get("title") if isinstance(value, Mapping) else None
+    found = field_value(named or value)
     return found if isinstance(found, str) and found else None
 
 
@@ -320,7 +322,7 @@ def _transition(
 def _values(
     name: str, field_id: str, change: Mapping[str, Any], site: Site, lists: dict[str, set[str]]
 ) -> tuple[TransitionField | None, tuple[Past, Past]]:
-    old, new = change.get("fromString"), change.get("toString")
+    old, new = (text if isinstance(text := change.get(end), str) else None for end in ("fromString", "toString"))
     folded = name.casefold()
     if name == "resolution":
         return "resolution", (resolution_of(old), resolution_of(new))
