@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from math import ceil
 
 from connectors.base import Connector
 from connectors.github.client import GitHubConfig
@@ -37,28 +38,37 @@ def trackers(items: int, latency_ms: int) -> Iterator[tuple[str, str]]:
         process.wait()
 
 
+#: The part of the simulated organization's items that a tracker holds.
+SHARES = {"jira": 0.7, "github": 0.3}
+
+
 async def run(items: int) -> None:
     """Print issues a second and requests for both trackers, at 0 ms and at 150 ms a request."""
     for latency in (0, 150):
-        with trackers(items * 2, latency) as (jira, github):
-            readers: dict[str, Connector] = {
-                "jira": JiraConnector(JiraConfig(name="j", url=jira, email=jira_site.EMAIL, token=jira_site.TOKEN)),
-                "github": GitHubConnector(
-                    GitHubConfig(name="g", url=github, token=github_host.TOKEN, organizations=("acme",))
-                ),
-            }
-            for kind, connector in readers.items():
-                with tempfile.TemporaryDirectory() as folder:
-                    database = Database(f"sqlite:///{folder}/courseline.db")
-                    await migrate.upgrade(database)
-                    with timed() as took:
-                        found = await sync_source(database, connector, poll_every=timedelta(seconds=60), kind=kind)
-                    await database.close()
-                await connector.close()
-                assert found.error is None, found.error
-                waited = found.requests * latency / 1000 / LANES / took.seconds
-                said(
-                    f"backfill {kind} at {latency} ms: {found.seen / took.seconds:,.0f} issues/s into the log "
-                    f"({found.seen} issues, {found.requests} requests, {took.seconds:.1f} s"
-                    + (f", {waited:.0%} of what {LANES} lanes can at this latency)" if latency else ")")
+        for kind, share in SHARES.items():
+            with trackers(ceil(items / share), latency) as (jira, github):
+                connector: Connector = (
+                    JiraConnector(JiraConfig(name="j", url=jira, email=jira_site.EMAIL, token=jira_site.TOKEN))
+                    if kind == "jira"
+                    else GitHubConnector(
+                        GitHubConfig(name="g", url=github, token=github_host.TOKEN, organizations=("acme",))
+                    )
                 )
+                await _read_all(kind, connector, latency)
+
+
+async def _read_all(kind: str, connector: Connector, latency: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database(f"sqlite:///{folder}/courseline.db")
+        await migrate.upgrade(database)
+        with timed() as took:
+            found = await sync_source(database, connector, poll_every=timedelta(seconds=60), kind=kind)
+        await database.close()
+    await connector.close()
+    assert found.error is None, found.error
+    waited = found.requests * latency / 1000 / LANES / took.seconds
+    said(
+        f"backfill {kind} at {latency} ms: {found.seen / took.seconds:,.0f} issues/s into the log "
+        f"({found.seen} issues, {found.requests} requests, {took.seconds:.1f} s"
+        + (f", {waited:.0%} of what {LANES} lanes can at this latency)" if latency else ")")
+    )
