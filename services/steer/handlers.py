@@ -28,32 +28,43 @@ from services.steer.figures import Ledger, evaluations, load_ledger, outlook, pr
 from services.steer.findings import Step, health, percent, schedule_finding, step
 from services.storage import tables
 from services.storage.unit_of_work import UnitOfWork
+from services.stream.log import is_behind
 
 _FIGURES: msgspec.json.Decoder[ProgressChanged] = msgspec.json.Decoder(ProgressChanged)
 _FINDING: msgspec.json.Decoder[Finding] = msgspec.json.Decoder(Finding)
 _ENCODER = msgspec.json.Encoder(order="deterministic")
+#: The group of readers that brings what was read to the ledger.
+ALIGN = "align"
 FIRST_JUDGEMENT = "this is the first judgement of the node"
 RULES_CHANGED = "the strategy changed"
 
 
 @dataclass(frozen=True)
 class Sight:
-    """Whether the sources can be seen: each read whole once, and not longer ago than twice its poll interval."""
+    """Whether the sources can be seen: each read whole once, and not longer ago than twice its poll interval.
+
+    ``settling`` while some of what was read has yet to reach the ledger.
+    """
 
     whole: bool
     stale: bool
+    settling: bool = False
+
+    @property
+    def clear(self) -> bool:
+        return self.whole and not self.stale
 
 
 async def sight(uow: UnitOfWork, as_of: datetime) -> Sight:
     """How well the sources can be seen at a moment."""
     rows = (await uow.connection.execute(select(tables.sources))).all()
-    whole = all(row.first_complete_at is not None for row in rows)
+    whole = bool(rows) and all(row.first_complete_at is not None for row in rows)
     stale = any(
         row.last_complete_at is None or as_of - row.last_complete_at > 2 * timedelta(seconds=row.poll_every_s)
         for row in rows
         if row.state != "syncing" or row.last_complete_at is None
     )
-    return Sight(whole, stale)
+    return Sight(whole, stale, await is_behind(uow.connection, ALIGN, (wire.WORK, wire.ALIGN)))
 
 
 async def handle(uow: UnitOfWork, events: Sequence[wire.Event]) -> None:
@@ -81,7 +92,7 @@ async def judge_if_due(uow: UnitOfWork) -> None:
     seen = await sight(uow, uow.now)
     calendar = WorkCalendar.of(strategy.file.calendar)
     today = calendar.day_of(uow.now)
-    if any(calendar.day_of(row.as_of) != today or row.stale != (seen.stale or not seen.whole) for row in rows):
+    if any(calendar.day_of(row.as_of) != today or row.stale != (not seen.clear) for row in rows):
         await judge(uow)
 
 
@@ -98,12 +109,14 @@ async def judge(uow: UnitOfWork, changed: Iterable[str] | None = None, *, quiet:
     rows: list[dict[str, Any]] = []
     for node in nodes:
         before = figures.get(node)
-        judged = before is not None and before.judged
+        judged = before is not None and before.judged and seen.whole
         said = findings.get(node)
-        if seen.whole and not seen.stale:
+        # Out of the dark, the first look is one at the whole ledger.
+        clear = seen.clear and not (seen.settling and (before is None or before.figures.stale))
+        if clear:
             said = await _say(uow, ledger, node, rolled, said, quiet or (None if judged else FIRST_JUDGEMENT))
             judged = True
-        after = _figures(ledger, node, rolled, seen, said.finding if said and said.open else None)
+        after = _figures(ledger, node, rolled, said.finding if said and said.open else None, stale=not clear)
         rows.append(
             {
                 "node": node,
@@ -191,11 +204,10 @@ async def _write_finding(
     await uow.upsert(tables.findings, [row], replace=[name for name in row if name != "id"])
 
 
-def _figures(ledger: Ledger, node: str, rolled: Any, seen: Sight, finding: Finding | None) -> ProgressChanged:
+def _figures(ledger: Ledger, node: str, rolled: Any, finding: Finding | None, *, stale: bool) -> ProgressChanged:
     found = progress(ledger, node, rolled)
     named = ledger.tree.nodes[node]
     forecast = outlook(ledger, named, ledger.total(node), found).forecast
-    stale = seen.stale or not seen.whole
     return ProgressChanged(
         node=node,
         as_of=ledger.as_of,

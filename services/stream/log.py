@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from schemas import wire
 from services.storage import tables
 from services.storage.unit_of_work import UnitOfWork, append_rows
 from services.stream.delivery import WHOLE, Consumer, Record
@@ -54,6 +55,24 @@ async def lag(connection: AsyncConnection, consumers: Iterable[Consumer]) -> dic
             count += (await connection.execute(statement)).scalar() or 0
         behind[consumer.name] = count
     return behind
+
+
+async def is_behind(connection: AsyncConnection, group: str, topics: Collection[wire.Topic]) -> bool:
+    """Whether a group of readers has yet to handle something, whichever way it reads: the log itself, or a broker."""
+    consumer = Consumer(group, tuple(topics), _nothing)
+    if not (await lag(connection, [consumer]))[group]:
+        return False
+    table = tables.positions.c
+    reads_a_broker = select(table.partition).where((table.consumer == group) & (table.partition != WHOLE)).limit(1)
+    if (await connection.execute(reads_a_broker)).first() is None:
+        return True
+    from services.stream.relay import behind  # the broker's client, for those who have one
+
+    return bool((await behind(connection, [consumer]))[group])
+
+
+async def _nothing(uow: UnitOfWork, events: object) -> None:
+    """Reads nothing: it only stands for its group."""
 
 
 async def redrive(uow: UnitOfWork, *, topic: str | None = None, ids: Sequence[int] | None = None) -> int:

@@ -57,10 +57,10 @@ class Months:
             await adopt(uow, self.aligner, TEXT, parse_strategy(TEXT, file="strategy.yaml"))
         await self.synced(items)
 
-    async def synced(self, items: Sequence[WorkItem]) -> None:
-        """A complete pass that saw these items."""
+    async def synced(self, items: Sequence[WorkItem], *, source: str = "acme-jira", settle: bool = True) -> None:
+        """A complete pass that saw these items; the stages hear of it, or not yet."""
         row = {
-            "name": "acme-jira",
+            "name": source,
             "kind": "jira",
             "flavour": "",
             "state": "ok",
@@ -70,9 +70,10 @@ class Months:
         }
         async with self.database.write() as uow:
             await apply_items(uow, items)
-            await uow.upsert(tables.sources, [row], replace=["last_complete_at"])
-            uow.emit(SourceSynced(source="acme-jira", at=self.now))
-        await self.stream.settle()
+            await uow.upsert(tables.sources, [row], replace=["last_complete_at", "first_complete_at", "state"])
+            uow.emit(SourceSynced(source=source, at=self.now))
+        if settle:
+            await self.stream.settle()
 
     async def week(self, items: Sequence[WorkItem], *, blind: bool = False) -> None:
         """The clock moves on by a week; the source is seen again, or not."""
@@ -209,6 +210,43 @@ async def test_what_is_late_when_it_is_first_seen_is_quiet(database: Database) -
     assert [(what, severity, bool(quiet)) for what, severity, quiet in await months.said()] == [
         ("FindingOpened", "red", True)
     ]
+
+
+async def test_a_first_sync_never_alerts_however_late_the_ledger_is(database: Database) -> None:
+    """The judge hears that a source was read before the ledger has a word of it: it waits, and then is quiet."""
+    months = Months(database)
+    months.now = FIRST + timedelta(weeks=20)
+    async with database.write() as uow:
+        await adopt(uow, months.aligner, TEXT, parse_strategy(TEXT, file="strategy.yaml"))
+    await months.stream.settle()
+    late = [*work()[6:], *finished(range(1, 7), FIRST + timedelta(days=10))]
+    await months.synced(late, settle=False)
+    steering = [one for one in months.stream.consumers if one.name == "steer"]
+    await EmbeddedStream(database, steering).settle()
+    async with database.write() as uow:
+        await steer.judge(uow)
+    assert await months.said() == []
+    await months.stream.settle()
+    await months.judge()
+    assert [(what, severity, quiet) for what, severity, quiet in await months.said()] == [
+        ("FindingOpened", "red", steer.FIRST_JUDGEMENT)
+    ]
+
+
+async def test_the_first_sync_of_a_further_source_never_alerts(database: Database) -> None:
+    """A second tracker brings much more work than was known: the finding is there, and nobody is told."""
+    months = Months(database)
+    await months.begin(finished(range(1, 4), FIRST))
+    for number in range(4, 30, 2):
+        await months.week(finished([number, number + 1], months.now + timedelta(days=3)))
+    beginning = {"name": "acme-github", "kind": "github", "flavour": "", "state": "syncing", "poll_every_s": 3600}
+    async with database.write() as uow:
+        await uow.upsert(tables.sources, [beginning])
+    await months.week([])
+    assert await months.said() == []
+    more = [an_item(number, source="acme-github", labels=("pay",)) for number in range(100, 400)]
+    await months.synced(more, source="acme-github")
+    assert [quiet for _, _, quiet in await months.said()] == [steer.FIRST_JUDGEMENT]
 
 
 async def test_a_day_ends_at_midnight_where_the_strategy_lives(database: Database) -> None:
