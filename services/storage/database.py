@@ -142,7 +142,7 @@ def _sqlite_engine(url: URL, begin: str, *, pool_size: int) -> AsyncEngine:
     def on_connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=60000", "cache_size=-65536"):
+        for pragma in ("busy_timeout=60000", "journal_mode=WAL", "synchronous=NORMAL", "cache_size=-65536"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

@@ -44,3 +44,16 @@ def test_every_stage_runs_somewhere() -> None:
 def test_the_image_runs_as_nobody() -> None:
     """A numeric user, so that an orchestrator can tell that it is not root."""
     assert "USER 65532:65532" in (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+
+
+def test_compose_runs_the_broker_that_the_tests_run() -> None:
+    """What is deployed is what was tried."""
+    services = yaml.safe_load((DEPLOY / "compose.kafka.yaml").read_text(encoding="utf-8"))["services"]
+    pom = (DEPLOY.parent / "tests" / "kafka-broker" / "pom.xml").read_text(encoding="utf-8")
+    assert f"<version>{services['kafka']['image'].partition(':')[2]}</version>" in pom
+
+
+@pytest.mark.parametrize("file", ["compose.yaml", "compose.kafka.yaml"])
+def test_our_services_are_given_time_to_finish_a_batch(file: str) -> None:
+    """Compose kills after ten seconds unless told otherwise."""
+    assert all(one["stop_grace_period"] == "30s" for one in ours(file).values())
