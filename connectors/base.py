@@ -1,13 +1,13 @@
 """What every connector offers, and its errors, grouped by what the caller should do about them."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Literal, Protocol
 
 import msgspec
 
-from schemas.work import Gap, Milestone, Quarantined, WorkItem
+from schemas.work import Availability, Gap, Milestone, Quarantined, WorkItem
 
 
 class ConnectorError(Exception):
@@ -103,6 +103,37 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     total: int | None = None
 
 
+class Ref(msgspec.Struct, frozen=True, kw_only=True):
+    """A work item by its identity, and by the names under which the tracker answers for it."""
+
+    uid: str
+    key: str  #: the last known one: an issue's key, or ``owner/name#number``
+    container: str  #: the container's immutable id
+
+
+class Census(msgspec.Struct, frozen=True, kw_only=True):
+    """Every item that a container holds, proven complete: what it does not name is not listed there any more.
+
+    ``present`` gives each uid the ``updated_at`` that the list shows; None where it shows none.
+    """
+
+    container: str  #: the container's immutable id
+    present: dict[str, datetime | None]
+
+
+class Looked(msgspec.Struct, frozen=True, kw_only=True):
+    """What the tracker says of items that were asked for one by one; every asked uid is in exactly one of the four.
+
+    ``items`` are there (an item that moved to another container is among them, under its own uid and new key);
+    ``left`` are not, and the tracker's own answer told why; ``unsure`` could not be told now, and is asked again.
+    """
+
+    items: tuple[WorkItem, ...] = ()
+    quarantined: tuple[Quarantined, ...] = ()
+    left: dict[str, Availability] = {}
+    unsure: tuple[str, ...] = ()
+
+
 class Check(msgspec.Struct, frozen=True, kw_only=True):
     """One line of ``courseline check``: what was looked at, whether it is well, and how to mend it."""
 
@@ -129,6 +160,18 @@ class Connector(Protocol):
     def read(self, container: Container, checkpoint: bytes | None) -> AsyncIterator[Page]:
         """Everything that may have changed since ``checkpoint``: a backfill without one (or with an unfinished
         one, continued), an incremental poll after a complete one. Applying a page twice is harmless."""
+        ...
+
+    async def census(self, container: Container) -> Census:
+        """Every item of a live container. Raises Retriable where completeness cannot be proven."""
+        ...
+
+    async def look(self, refs: Sequence[Ref]) -> Looked:
+        """The present state of items by their identity, whole, with their history: what a census or a hook hints at.
+
+        An item that the tracker does not know is only ``left`` after it was proven that we may still see its
+        container: access that was lost is told apart from what was deleted.
+        """
         ...
 
     async def check(self) -> list[Check]:

@@ -140,6 +140,7 @@ checkpoints = Table(
     Column("content", LargeBinary, nullable=False),
     Column("complete_at", Moment),  # when the last proven complete pass over it ended
     Column("items_total", Integer),
+    Column("census_at", Moment),  # when the last proven complete census of it began
     Column("updated_at", Moment, nullable=False),
 )
 
@@ -164,6 +165,18 @@ quarantine = Table(
     Column("problem", Text, nullable=False),
     Column("raw", Text, nullable=False),
     Column("seen_at", Moment, nullable=False),
+)
+
+hook_deliveries = Table(
+    "hook_deliveries",
+    metadata,
+    Column("source", String(64), primary_key=True),
+    Column("delivery", String(128), primary_key=True),  # the tracker's own id of the delivery, the same when repeated
+    Column("event", String(128), nullable=False),
+    Column("received_at", Moment, nullable=False),
+    Column("hints", LargeBinary, nullable=False),  # what may have changed, in JSON; never the tracker's state
+    Column("handled_at", Moment),  # null: still to be asked for
+    Index("ix_hook_deliveries_handled_at_received_at", "handled_at", "received_at"),
 )
 
 items = Table(
