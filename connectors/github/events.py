@@ -103,7 +103,7 @@ class Histories:
         doubtful = [row for row in asked if not _told(whole, row, found[row["id"]])]
         return found | await self._each(doubtful)
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

@@ -58,7 +58,7 @@ async def issues(
         page = await (client.page(follow) if follow else client.page(where, _asked(anchor, number)))
         if "partial-results" in page.partial:
             raise Withheld(page.partial)
-        rows = [_kept(row) for row in page.rows]
+        rows = [kept(row) for row in page.rows]
         fresh = [row for row in rows if known.get(_key(row)) != _updated(row)]
         known |= {_key(row): _updated(row) for row in fresh}
         last, in_order = _last(rows)
@@ -95,7 +95,8 @@ def _asked(anchor: datetime | None, number: int) -> dict[str, Any]:
     return asked
 
 
-def _kept(row: Any) -> Any:
+def kept(row: Any) -> Any:
+    """What we keep of an issue."""
     return {name: row[name] for name in _KEPT if name in row} if isinstance(row, dict) else row
 
 

@@ -17,12 +17,15 @@ from connectors.base import (
     ConnectorError,
     Container,
     Discovery,
+    Looked,
     Page,
     RateLimited,
+    Ref,
     Retriable,
     Skippable,
     Unreachable,
 )
+from connectors.github import census
 from connectors.github.client import GitHubClient, GitHubConfig, Refused
 from connectors.github.events import Histories
 from connectors.github.lists import PAGE, Batch, Withheld, issues
@@ -143,7 +146,7 @@ class GitHubConnector:
         except Withheld as error:
             raise Skippable(_partial(self.source, container.key, error.said)) from error
         finally:
-            await histories.close()
+            await histories.aclose()
         yield Page(container=container.key, checkpoint=_encoded(Checkpoint(cursor=state.began)), complete=True)
 
     def _now(self) -> datetime:
@@ -178,21 +181,26 @@ class GitHubConnector:
     async def _page(
         self, container: Container, state: Checkpoint, rows: Sequence[Any], titles: Mapping[str, str], told: Histories
     ) -> Page:
-        events = await told.of(rows)
-        parents = await self._parents(rows)
-        entries = [
-            work_item(
-                row, events.get(_id(row), []), source=self.source, container=container.key,
-                parent=self._parent(row, parents), titles=titles,
-            )
-            for row in rows
-        ]  # fmt: skip
+        entries = await self._entries(container, rows, titles, told)
         return Page(
             container=container.key,
             items=tuple(entry for entry in entries if isinstance(entry, WorkItem)),
             quarantined=tuple(entry for entry in entries if isinstance(entry, Quarantined)),
             checkpoint=_encoded(state),
         )
+
+    async def _entries(
+        self, container: Container, rows: Sequence[Any], titles: Mapping[str, str], told: Histories
+    ) -> list[WorkItem | Quarantined]:
+        events = await told.of(rows)
+        parents = await self._parents(rows)
+        return [
+            work_item(
+                row, events.get(_id(row), []), source=self.source, container=container.key,
+                parent=self._parent(row, parents), titles=titles,
+            )
+            for row in rows
+        ]  # fmt: skip
 
     async def _parents(self, rows: Sequence[Any]) -> dict[str, int | None]:
         """The ids of the parents' addresses that no page has told yet."""
@@ -214,6 +222,10 @@ class GitHubConnector:
         name = parent_name(row)
         found = None if name is None else self._ids.get(name) or asked.get(name)
         return None if found is None else item_uid(self.source, "issue", found)
+
+    async def look(self, refs: Sequence[Ref]) -> Looked:
+        """Single issues by number; why those that are not found are gone."""
+        return await census.look(self, refs)
 
     # -- check -------------------------------------------------------------------------------------------------
 

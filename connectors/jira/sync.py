@@ -15,13 +15,15 @@ from connectors.base import (
     Container,
     Discovery,
     Fatal,
+    Looked,
     Page,
     RateLimited,
+    Ref,
     Retriable,
     Skippable,
     Unreachable,
 )
-from connectors.jira import jql
+from connectors.jira import census, jql
 from connectors.jira.client import JiraClient, JiraConfig, Refused
 from connectors.jira.translate import Site, milestone, moment, site, work_item
 from connectors.pacing import Clock, Priority
@@ -74,6 +76,7 @@ class JiraConnector:
         self._cloud = True
         self._site: Site | None = None
         self._bulk_history = True
+        self.states: dict[str, str] = {}  #: of the projects by id, as last seen
 
     @property
     def requests(self) -> int:
@@ -89,6 +92,7 @@ class JiraConnector:
         info = await self._server_info()
         await self._load_site()
         found = {container.key: container for container in await self._projects()}
+        self.states = {container.id: container.state for container in found.values()}
         wanted = self.config.projects or tuple(found)
         gaps = [
             Gap(
@@ -448,6 +452,10 @@ class JiraConnector:
             )
             return _rows((answer.get("changelog") or {}).get("histories"))
         return await self._list(f"api/3/issue/{id_}/changelog", scope="history", priority=priority)
+
+    async def look(self, refs: Sequence[Ref]) -> Looked:
+        """Single issues by their ids, in bulk; why those that are not found are gone."""
+        return await census.look(self, refs)
 
     # -- check -------------------------------------------------------------------------------------------------
 

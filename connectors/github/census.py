@@ -1,0 +1,149 @@
+"""What is there and what is not: single issues by number in a repository's immutable id, and why one is gone."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from connectors.ahead import together
+from connectors.base import Container, Looked, Ref, Retriable
+from connectors.github.client import Refused
+from connectors.github.events import Histories
+from connectors.github.lists import Withheld, kept
+from schemas.work import Availability, Quarantined, WorkItem
+
+if TYPE_CHECKING:
+    from connectors.github.sync import GitHubConnector
+
+Row = Mapping[str, Any]
+
+
+class _Answers(msgspec.Struct):
+    """What a repository said of the asked issues: rows that are there, those that moved on, statuses of the rest."""
+
+    rows: dict[str, Row] = {}
+    moved: dict[str, Row] = {}
+    gone: dict[str, int] = {}
+    unsure: list[str] = []
+
+
+async def look(reader: "GitHubConnector", refs: Sequence[Ref]) -> Looked:
+    """See `connectors.base.Connector.look`."""
+    repositories: dict[str, list[Ref]] = {}
+    for ref in refs:
+        repositories.setdefault(ref.container, []).append(ref)
+    try:
+        found = [await _in_repository(reader, id_, asked) for id_, asked in repositories.items()]
+    except Refused as error:
+        raise Retriable(f"single issues could not be read: {error.said}", source=reader.source) from error
+    except Withheld as error:
+        raise Retriable(f"the host leaves something out: {error.said[:200]}", source=reader.source) from error
+    return Looked(
+        items=tuple(item for one in found for item in one.items),
+        quarantined=tuple(entry for one in found for entry in one.quarantined),
+        left={uid: why for one in found for uid, why in one.left.items()},
+        unsure=tuple(uid for one in found for uid in one.unsure),
+    )
+
+
+async def _in_repository(reader: "GitHubConnector", id_: str, refs: Sequence[Ref]) -> Looked:
+    answers = _Answers()
+    await together(_ask(reader, ref, answers) for ref in refs)
+    left: dict[str, Availability] = dict.fromkeys(answers.moved, "moved")
+    if answers.gone:
+        left |= await _why_gone(reader, id_, answers)
+    entries: list[WorkItem | Quarantined] = []
+    for name, rows in _by_name(answers.rows.values(), refs).items():
+        entries += await _entries(reader, Container(id=id_, key=name), rows)
+    return Looked(
+        items=tuple(entry for entry in entries if isinstance(entry, WorkItem)),
+        quarantined=tuple(entry for entry in entries if isinstance(entry, Quarantined)),
+        left=left,
+        unsure=tuple(answers.unsure),
+    )
+
+
+async def _ask(reader: "GitHubConnector", ref: Ref, answers: _Answers) -> None:
+    """One issue by its number. A transfer is a redirect to an issue of another id; so is a number used anew."""
+    number = ref.key.rpartition("#")[2]
+    if not (number.isascii() and number.isdigit()):
+        answers.unsure.append(ref.uid)
+        return
+    try:
+        row = await reader.client.get(f"repositories/{ref.container}/issues/{number}")
+    except Refused as error:
+        if error.status in (404, 410):
+            answers.gone[ref.uid] = error.status
+        elif error.status in (403, 451) and not error.sso:
+            answers.gone[ref.uid] = 403
+        else:
+            answers.unsure.append(ref.uid)
+        return
+    same = str(row.get("id")) == ref.uid.rpartition(":")[2]
+    if same:
+        answers.rows[ref.uid] = row
+    elif isinstance(row.get("id"), int):
+        answers.moved[ref.uid] = row
+    else:
+        answers.unsure.append(ref.uid)
+
+
+async def _why_gone(reader: "GitHubConnector", id_: str, answers: _Answers) -> dict[str, Availability]:
+    """Why issues are not found, by what we may see of their repository, asked for afterwards.
+
+    In a repository that we read, GitHub says 410 of what was deleted ("Get an issue": 410 Gone where the issue was
+    deleted and we have read access), and 404 of what left it for a place that we cannot see: a transfer to a
+    repository we may not read, or a discussion. Where the repository's issues cannot be listed, neither means much.
+    """
+    visible = await _issues_visible(reader, id_)
+    if visible is None:
+        answers.unsure.extend(answers.gone)
+        return {}
+    if not visible:
+        return dict.fromkeys(answers.gone, "access_lost")
+    told: dict[str, Availability] = {}
+    for uid, status in answers.gone.items():
+        if status == 403:
+            answers.unsure.append(uid)  # this one issue is refused, and its repository is not
+        else:
+            told[uid] = "deleted" if status == 410 else "moved"
+    return told
+
+
+async def _issues_visible(reader: "GitHubConnector", id_: str) -> bool | None:
+    """Whether we may list a repository's issues; None where that cannot be told now."""
+    try:
+        row = await reader.client.get(f"repositories/{id_}")
+        if str(row.get("id")) != id_:
+            return None
+        if row.get("has_issues") is False:
+            return False  # issues are switched off: each of them answers 410, and comes back with the switch
+        page = await reader.client.page(f"repositories/{id_}/issues", {"state": "all", "per_page": 1})
+    except Refused as error:
+        return None if error.sso or error.status not in (403, 404, 410, 451) else False
+    return None if page.partial else True
+
+
+def _by_name(rows: Any, refs: Sequence[Ref]) -> dict[str, list[Row]]:
+    """Rows by the name that their repository has now."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(repository_name(row) or refs[0].key.rpartition("#")[0], []).append(kept(row))
+    return found
+
+
+def repository_name(row: Row) -> str:
+    """The ``owner/name`` in an issue's address of its repository; empty where it has none."""
+    url = row.get("repository_url")
+    owner, name = ("", "", *url.split("/"))[-2:] if isinstance(url, str) else ("", "")
+    return f"{owner}/{name}" if owner and name else ""
+
+
+async def _entries(
+    reader: "GitHubConnector", container: Container, rows: Sequence[Row]
+) -> list[WorkItem | Quarantined]:
+    titles = {one.title: one.uid for one in await reader._milestones(container)}
+    async with aclosing(Histories(reader.client, container.id, partial(reader._note, container.key))) as histories:
+        return await reader._entries(container, rows, titles, histories)

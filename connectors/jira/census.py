@@ -1,0 +1,139 @@
+"""What is there and what is not: single issues by their ids, and why an issue is no longer found."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from connectors.ahead import together
+from connectors.base import Container, Looked, Ref, Retriable, Unreachable
+from connectors.jira.client import Refused
+from connectors.pacing import Priority
+from schemas.work import Availability, Quarantined, WorkItem
+
+if TYPE_CHECKING:
+    from connectors.jira.sync import JiraConnector
+
+#: Jira gives at most so many issues by id at once (POST /rest/api/3/issue/bulkfetch).
+_BULK = 100
+Row = Mapping[str, Any]
+T = TypeVar("T")
+
+
+async def look(reader: "JiraConnector", refs: Sequence[Ref]) -> Looked:
+    """See `connectors.base.Connector.look`."""
+    try:
+        await _prepared(reader)
+        return await _look(reader, {ref.uid.rpartition(":")[2]: ref for ref in refs})
+    except Refused as error:
+        raise Retriable(f"single issues could not be read: {error.said}", source=reader.source) from error
+
+
+async def _prepared(reader: "JiraConnector") -> None:
+    if reader._site is None:
+        await reader._server_info()
+        await reader._load_site()
+    else:
+        await reader._same_account()
+
+
+async def _look(reader: "JiraConnector", asked: Mapping[str, Ref]) -> Looked:
+    rows: dict[str, Row] = {}
+    unsure: set[str] = set()
+    for ids in _hundreds(list(asked)):
+        found, later = await _bulk(reader, ids)
+        rows |= found
+        unsure |= later
+    absent = [id_ for id_ in asked if id_ not in rows and id_ not in unsure]
+    for id_, answer in zip(absent, await together(_alone(reader, id_) for id_ in absent), strict=True):
+        if isinstance(answer, Mapping):
+            rows[id_] = answer
+        elif answer is None:
+            unsure.add(id_)
+    absent = [id_ for id_ in absent if id_ not in rows and id_ not in unsure]
+    left = await _why_absent(reader, {id_: asked[id_] for id_ in absent}) if absent else {}
+    shelved = await _shelved(reader, rows)
+    entries = await _entries(reader, [row for id_, row in rows.items() if id_ not in shelved])
+    return Looked(
+        items=tuple(entry for entry in entries if isinstance(entry, WorkItem)),
+        quarantined=tuple(entry for entry in entries if isinstance(entry, Quarantined)),
+        left={asked[id_].uid: why for id_, why in {**left, **shelved}.items()},
+        unsure=tuple(asked[id_].uid for id_ in asked if id_ in unsure),
+    )
+
+
+async def _bulk(reader: "JiraConnector", ids: Sequence[str]) -> tuple[dict[str, Row], set[str]]:
+    """The issues that are there, and the ids that Jira could not tell of now; who is in neither is not found.
+
+    Answers are told by the ids that they name: a moved issue comes under its own id and another key.
+    """
+    if not reader._cloud:
+        return {}, set()
+    body = {"issueIdsOrKeys": list(ids), "fields": reader._wanted(), "fieldsByKeys": False}
+    try:
+        page = await reader.client.post("api/3/issue/bulkfetch", body, scope="bulkfetch")
+    except Refused as error:
+        if error.status in (400, 404, 405, 410):
+            return {}, set()  # not of this site: every issue is asked for alone
+        raise
+    if not isinstance(page.get("issues"), list):
+        raise Unreachable("an answer about single issues has no list of them", source=reader.source)
+    errors = page.get("issueErrors")
+    failed = {str(one.get("id")) for one in errors or () if isinstance(one, Mapping)}
+    rows = {str(row.get("id")): row for row in page["issues"] if isinstance(row, Mapping)}
+    return {id_: rows[id_] for id_ in ids if id_ in rows}, {id_ for id_ in ids if id_ in failed and id_ not in rows}
+
+
+async def _alone(reader: "JiraConnector", id_: str) -> Row | bool | None:
+    """One issue; False where Jira knows of none that we may see, None where it says neither."""
+    path = f"api/{3 if reader._cloud else 2}/issue/{id_}"
+    try:
+        row: Row = await reader.client.get(path, {"fields": ",".join(reader._wanted())}, scope="issue")
+    except Refused as error:
+        return False if error.status == 404 else None
+    return row if str(row.get("id")) == id_ else None
+
+
+async def _why_absent(reader: "JiraConnector", absent: Mapping[str, Ref]) -> dict[str, Availability]:
+    """Why issues that Jira does not know are gone: by what we may see of their projects, asked for afterwards.
+
+    Jira gives the same 404 for what was deleted and for what we may not see; only the project tells them apart.
+    An issue that went to a project we cannot see, or behind a security level, looks as deleted as it can.
+    """
+    await reader._same_account()
+    states = {name: one.state for one in await _roster(reader) for name in (one.id, one.key)}
+    await reader._same_account()
+    reasons: dict[str | None, Availability] = {"live": "deleted", "archived": "archived", "trashed": "trashed"}
+    return {id_: reasons.get(states.get(ref.container), "access_lost") for id_, ref in absent.items()}
+
+
+async def _shelved(reader: "JiraConnector", rows: Mapping[str, Row]) -> dict[str, Availability]:
+    """The issues that are found by their ids only, since their projects are archived."""
+    projects = {id_: _project(row) for id_, row in rows.items()}
+    if all(reader.states.get(project) == "live" for project in projects.values()):
+        return {}
+    await _roster(reader)
+    return {id_: "archived" for id_, project in projects.items() if reader.states.get(project) == "archived"}
+
+
+async def _roster(reader: "JiraConnector") -> list[Container]:
+    found = await reader._projects()
+    reader.states = {one.id: one.state for one in found}
+    return found
+
+
+def _project(row: Row) -> str:
+    fields = row.get("fields")
+    project = fields.get("project") if isinstance(fields, Mapping) else None
+    return str(project.get("id", "")) if isinstance(project, Mapping) else ""
+
+
+async def _entries(reader: "JiraConnector", rows: Sequence[Row]) -> list[WorkItem | Quarantined]:
+    entries: list[WorkItem | Quarantined] = []
+    for some in _hundreds(rows):
+        where = str(some[0].get("key", "")).rpartition("-")[0]
+        entries += await reader._translated(Container(id="", key=where), some, Priority.HISTORY)
+    return entries
+
+
+def _hundreds(many: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(many), _BULK):
+        yield many[start : start + _BULK]
