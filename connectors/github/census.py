@@ -1,18 +1,20 @@
-"""What is there and what is not: single issues by number in a repository's immutable id, and why one is gone."""
+"""What is there and what is not: all issues of a repository, single ones by number, and why one is gone."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from connectors.ahead import together
-from connectors.base import Container, Looked, Ref, Retriable
+from connectors.base import Census, Container, Looked, Ref, Retriable, Skippable
 from connectors.github.client import Refused
 from connectors.github.events import Histories
-from connectors.github.lists import Withheld, kept
-from schemas.work import Availability, Quarantined, WorkItem
+from connectors.github.lists import Withheld, issues, kept
+from connectors.github.translate import moment
+from schemas.work import Availability, Gap, Kind, Quarantined, WorkItem, item_uid
 
 if TYPE_CHECKING:
     from connectors.github.sync import GitHubConnector
@@ -27,6 +29,27 @@ class _Answers(msgspec.Struct):
     moved: dict[str, Row] = {}
     gone: dict[str, int] = {}
     unsure: list[str] = []
+
+
+async def count(reader: "GitHubConnector", container: Container) -> Census:
+    """See `connectors.base.Connector.census`: the whole list as a backfill reads it, 100 a page, without events."""
+    present: dict[str, datetime | None] = {}
+    try:
+        async with aclosing(issues(reader.client, container.id, None, reader._now())) as batches:
+            async for batch in batches:
+                for row in batch.rows:
+                    if isinstance(row, Mapping) and isinstance(row.get("id"), int):
+                        present[_uid(reader.source, row)] = moment(row.get("updated_at"))
+    except Refused as error:
+        raise Skippable(refusal(reader.source, container.key, error)) from error
+    except Withheld as error:
+        raise Skippable(withheld(reader.source, container.key, error.said)) from error
+    return Census(container=container.id, present=present)
+
+
+def _uid(source: str, row: Row) -> str:
+    kind: Kind = "pull_request" if isinstance(row.get("pull_request"), Mapping) else "issue"
+    return item_uid(source, kind, row["id"])
 
 
 async def look(reader: "GitHubConnector", refs: Sequence[Ref]) -> Looked:
@@ -147,3 +170,27 @@ async def _entries(
     titles = {one.title: one.uid for one in await reader._milestones(container)}
     async with aclosing(Histories(reader.client, container.id, partial(reader._note, container.key))) as histories:
         return await reader._entries(container, rows, titles, histories)
+
+
+def refusal(source: str, container: str, error: Refused) -> Gap:
+    """What to report of a repository that the host refuses."""
+    if error.sso:
+        fix = f"authorize the token for single sign-on: {error.sso.partition('url=')[2] or error.sso}"
+    elif error.needs:
+        fix = f"give the token the permission {error.needs}"
+    else:
+        fix = "check the name, and give the token read access to the repository's issues and metadata"
+    reason = "forbidden" if error.status in (403, 451) else "not_found" if error.status in (404, 410) else "unreadable"
+    detail = f"the host answered {error.status}: {error.said}"
+    return Gap(source=source, container=container, reason=reason, detail=detail, fix=fix)
+
+
+def withheld(source: str, container: str, said: str) -> Gap:
+    """What to report of a list from which single sign-on keeps something back."""
+    return Gap(
+        source=source,
+        container=container,
+        reason="incomplete",
+        detail="the host leaves out what belongs to organizations with single sign-on",
+        fix=f"authorize the token for single sign-on ({said[:200]})",
+    )

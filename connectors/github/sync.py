@@ -13,6 +13,7 @@ import msgspec
 from connectors.ahead import ahead, together
 from connectors.base import (
     AuthenticationFailed,
+    Census,
     Check,
     ConnectorError,
     Container,
@@ -85,12 +86,12 @@ class GitHubConnector:
                 else:
                     gaps.append(_unreadable(self.source, name))
             except Refused as error:
-                gaps.append(_gap(self.source, name, error))
+                gaps.append(census.refusal(self.source, name, error))
         for organization in self.config.organizations:
             try:
                 await self._list_repositories(f"orgs/{quote(organization)}/repos", organization, found, gaps)
             except Refused as error:
-                gaps.append(_gap(self.source, organization, error))
+                gaps.append(census.refusal(self.source, organization, error))
         if not self.config.repositories and not self.config.organizations:
             await self._list_repositories("user/repos", "*", found, gaps)
         version = str(meta.get("installed_version", ""))
@@ -122,7 +123,7 @@ class GitHubConnector:
                 else:
                     gaps.append(_unreadable(self.source, named))
             if page.partial:
-                gaps.append(_partial(self.source, named, page.partial))
+                gaps.append(census.withheld(self.source, named, page.partial))
 
     # -- reading -----------------------------------------------------------------------------------------------
 
@@ -142,9 +143,9 @@ class GitHubConnector:
                     state.anchor = batch.anchor or state.anchor
                     yield await self._page(container, state, batch.rows, titles, histories)
         except Refused as error:
-            raise Skippable(_gap(self.source, container.key, error)) from error
+            raise Skippable(census.refusal(self.source, container.key, error)) from error
         except Withheld as error:
-            raise Skippable(_partial(self.source, container.key, error.said)) from error
+            raise Skippable(census.withheld(self.source, container.key, error.said)) from error
         finally:
             await histories.aclose()
         yield Page(container=container.key, checkpoint=_encoded(Checkpoint(cursor=state.began)), complete=True)
@@ -223,6 +224,10 @@ class GitHubConnector:
         found = None if name is None else self._ids.get(name) or asked.get(name)
         return None if found is None else item_uid(self.source, "issue", found)
 
+    async def census(self, container: Container) -> Census:
+        """All issues and pull requests of a repository, with the time of their last change."""
+        return await census.count(self, container)
+
     async def look(self, refs: Sequence[Ref]) -> Looked:
         """Single issues by number; why those that are not found are gone."""
         return await census.look(self, refs)
@@ -279,28 +284,6 @@ def _container(row: Any) -> Container | None:
     if not isinstance(key, str) or _REPOSITORY.fullmatch(key) is None:
         return None
     return Container(id=str(row["id"]), key=key, title=clean(row.get("description")))
-
-
-def _gap(source: str, container: str, error: Refused) -> Gap:
-    if error.sso:
-        fix = f"authorize the token for single sign-on: {error.sso.partition('url=')[2] or error.sso}"
-    elif error.needs:
-        fix = f"give the token the permission {error.needs}"
-    else:
-        fix = "check the name, and give the token read access to the repository's issues and metadata"
-    reason = "forbidden" if error.status in (403, 451) else "not_found" if error.status in (404, 410) else "unreadable"
-    detail = f"the host answered {error.status}: {error.said}"
-    return Gap(source=source, container=container, reason=reason, detail=detail, fix=fix)
-
-
-def _partial(source: str, container: str, said: str) -> Gap:
-    return Gap(
-        source=source,
-        container=container,
-        reason="incomplete",
-        detail="the host leaves out what belongs to organizations with single sign-on",
-        fix=f"authorize the token for single sign-on ({said[:200]})",
-    )
 
 
 def _unreadable(source: str, container: str) -> Gap:

@@ -10,6 +10,7 @@ import msgspec
 
 from connectors.base import (
     AuthenticationFailed,
+    Census,
     Check,
     ConnectorError,
     Container,
@@ -24,6 +25,7 @@ from connectors.base import (
     Unreachable,
 )
 from connectors.jira import census, jql
+from connectors.jira.chain import TOLERANCE, Chain
 from connectors.jira.client import JiraClient, JiraConfig, Refused
 from connectors.jira.translate import Site, milestone, moment, site, work_item
 from connectors.pacing import Clock, Priority
@@ -33,10 +35,6 @@ from schemas.work import Gap, Milestone, Quarantined, WorkItem
 PAGE = 100
 #: A window larger than this is split, so that a lane never runs alone for long.
 LARGEST_WINDOW = 20_000
-#: Counting and listing may differ by what changed meanwhile; more is a short answer.
-_TOLERANCE = 0.01
-#: Pages may hold nothing that we may see; so many in a row are no list any more.
-_MOST_FRUITLESS = 50
 
 
 class Window(msgspec.Struct):
@@ -187,7 +185,7 @@ class JiraConnector:
                     yield page
             await self._same_account()
         except Refused as error:
-            raise Skippable(_gap(self.source, container, error)) from error
+            raise Skippable(census.refusal(self.source, container, error)) from error
         cursor = state.began if state.cursor is None and state.began else started
         yield Page(
             container=container.key, checkpoint=_encoded(Checkpoint(cursor=cursor)), complete=True, total=state.total
@@ -219,7 +217,7 @@ class JiraConnector:
                 sum(window.seen for window in state.windows),
                 await self._count(jql.window(container.id, None, state.began)),
             )
-            if seen >= count * (1 - _TOLERANCE) - 3:
+            if seen >= count * (1 - TOLERANCE) - 3:
                 return
             if attempt == 1:  # the search ended early somewhere: read the windows again, whole
                 state.windows = [Window(window.start, window.end) for window in state.windows]
@@ -287,7 +285,7 @@ class JiraConnector:
     ) -> AsyncGenerator[tuple[list[WorkItem | Quarantined], bool], None]:
         """One window's issues page by page to the proven end of its token chain."""
         start = window.anchor or window.start
-        chain = _Chain(self.source)
+        chain = Chain(self.source)
         known: set[str] = set()
         query = jql.window(container.id, start, window.end)
         while True:
@@ -311,7 +309,7 @@ class JiraConnector:
         assert state.cursor is not None
         anchor = latest = state.cursor - timedelta(minutes=jql.OVERLAP_MIN)
         known: dict[str, Any] = {}
-        chain = _Chain(self.source)
+        chain = Chain(self.source)
         query = jql.changed(container.id, anchor, await self._now())
         while True:
             page = await self._page_of(chain, query, Priority.POLL)
@@ -328,7 +326,7 @@ class JiraConnector:
                 chain.begin_again()
                 query = jql.changed(container.id, anchor, await self._now())
 
-    async def _page_of(self, chain: "_Chain", query: str, priority: Priority) -> dict[str, Any] | None:
+    async def _page_of(self, chain: Chain, query: str, priority: Priority) -> dict[str, Any] | None:
         """The next page of a chain of whole issues; None where its token has expired, and the chain begins again."""
         try:
             return await self._search(query, self._wanted(), size=PAGE, token=chain.token, priority=priority)
@@ -428,7 +426,7 @@ class JiraConnector:
     async def _bulk_histories(self, ids: Sequence[str], priority: Priority) -> dict[str, list[Mapping[str, Any]]]:
         found: dict[str, list[Mapping[str, Any]]] = {}
         known: set[tuple[str, str]] = set()
-        chain = _Chain(self.source)
+        chain = Chain(self.source)
         while True:
             body: dict[str, Any] = {"issueIdsOrKeys": list(ids), "maxResults": 1000}
             page = await self.client.post(
@@ -452,6 +450,10 @@ class JiraConnector:
             )
             return _rows((answer.get("changelog") or {}).get("histories"))
         return await self._list(f"api/3/issue/{id_}/changelog", scope="history", priority=priority)
+
+    async def census(self, container: Container) -> Census:
+        """The ids of all issues of a project, with the time of the change where it was lately."""
+        return await census.count(self, container)
 
     async def look(self, refs: Sequence[Ref]) -> Looked:
         """Single issues by their ids, in bulk; why those that are not found are gone."""
@@ -512,57 +514,8 @@ def _time(row: Any, field: str) -> datetime | None:
     return moment(fields.get(field)) if isinstance(fields, dict) else None
 
 
-class _Chain:
-    """The tokens that lead from page to page, which must neither go in a circle nor lead on for ever."""
-
-    def __init__(self, source: str) -> None:
-        self.token: str | None = None  #: of the page to ask for; None for the first
-        self._source = source
-        self._known: set[str] = set()
-        self._fruitless = 0
-        self._renewed = 0
-
-    def follow(self, page: Mapping[str, Any], *, fruitful: bool) -> bool:
-        """Go on to the page after this one, if there is any. Raises Unreachable where the chain leads nowhere."""
-        token = page.get("nextPageToken")
-        self._fruitless = 0 if fruitful else self._fruitless + 1
-        self._renewed = 0 if fruitful else self._renewed
-        if not token:
-            return False
-        if token in self._known:
-            raise Unreachable("the tracker gave the same page token twice", source=self._source)
-        if self._fruitless >= _MOST_FRUITLESS:
-            raise Unreachable(f"{_MOST_FRUITLESS} pages in a row held nothing new", source=self._source)
-        self.token = str(token)
-        self._known.add(self.token)
-        return True
-
-    def begin_again(self) -> None:
-        """With the first page of another query."""
-        self.token = None
-        self._known.clear()
-
-    def renew(self) -> bool:
-        """After a token that the tracker has forgotten: begin again, if a new chain may do better."""
-        self._renewed += 1
-        if self.token is None or self._renewed > 3:
-            return False
-        self.begin_again()
-        return True
-
-
 def _container(row: Mapping[str, Any], state: Any) -> Container:
     return Container(id=str(row.get("id")), key=str(row.get("key")), title=str(row.get("name", "")), state=state)
-
-
-def _gap(source: str, container: Container, error: Refused) -> Gap:
-    return Gap(
-        source=source,
-        container=container.key,
-        reason="forbidden" if error.status == 403 else "not_found" if error.status == 404 else "unreadable",
-        detail=f"the site answered {error.status}: {error.said}",
-        fix=f"give the account the Browse Projects permission in {container.key}",
-    )
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

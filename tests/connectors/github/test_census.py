@@ -1,8 +1,10 @@
 """Why a GitHub issue is no longer found: deleted, transferred, or no longer ours to see."""
 
+from datetime import timedelta
+
 import pytest
 
-from connectors.base import Looked, Ref
+from connectors.base import Looked, Ref, Skippable
 from connectors.github.sync import GitHubConnector
 from schemas.work import item_uid
 from services.simulator.faults import Fault
@@ -120,3 +122,44 @@ async def test_a_pull_request_is_looked_at_as_one(host: Host, connector: GitHubC
     item = host.world.create(host.repository, "A pull", pull_request=True)
     looked = await connector.look([ref(host, item)])
     assert [(one.uid, one.kind) for one in looked.items] == [(uid(item), "pull_request")]
+
+
+async def test_a_census_names_all_issues_with_their_last_change(host: Host, connector: GitHubConnector) -> None:
+    """Every issue and pull request, open or closed, 100 a page, and no request for anything else."""
+    host.fill(450)
+    host.world.create(host.repository, "A pull", pull_request=True)
+    found = await connector.census(host.there)
+    assert found.present == {uid(item): item.updated for item in host.repository.items}
+    assert connector.requests <= 451 // 100 + 3
+
+
+async def test_a_census_goes_on_past_a_page_without_a_link(host: Host, connector: GitHubConnector) -> None:
+    """A proxy that strips the links to the next pages shortens no census."""
+    host.fill(250)
+    host.faults.add(Fault(when="/issues", kind="rewrite", times=None, headers={"link": ""}))
+    found = await connector.census(host.there)
+    assert set(found.present) == {uid(item) for item in host.repository.items}
+
+
+async def test_a_list_that_single_sign_on_shortens_is_no_census(host: Host, connector: GitHubConnector) -> None:
+    """A list with ``partial-results`` (F48) is not whole, though it is answered with 200."""
+    host.fill(5)
+    told = {"x-github-sso": "partial-results; organizations=5"}
+    host.faults.add(Fault(when="/issues", kind="rewrite", times=None, headers=told))
+    with pytest.raises(Skippable, match="leaves out"):
+        await connector.census(host.there)
+
+
+async def test_an_issue_that_changes_during_a_census_is_in_it(host: Host, connector: GitHubConnector) -> None:
+    """Issues that move to the end of the list while it is read push no other over a page's border."""
+    host.fill(450)
+    early = host.repository.items[:5]
+
+    def stir() -> None:
+        host.world.advance(host.world.now + timedelta(seconds=5))
+        if early:
+            host.world.touch(early.pop())
+
+    host.faults.add(Fault(when="/issues", kind="pass", times=None, act=stir))
+    found = await connector.census(host.there)
+    assert set(found.present) == {uid(item) for item in host.repository.items}

@@ -1,17 +1,18 @@
 """Why a Jira issue is no longer found: deleted, moved, archived, in the trash, or no longer ours to see."""
 
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
-from connectors.base import AuthenticationFailed, Looked, Ref
+from connectors.base import AuthenticationFailed, Looked, Ref, Retriable, Unreachable
 from connectors.jira.sync import JiraConnector
 from schemas.work import Availability, item_uid
 from services.simulator.faults import Fault
 from services.simulator.jira_site import NOT_FOUND
 from services.simulator.model import Item
-from tests.connectors.jira.conftest import Site
+from tests.connectors.jira.conftest import Site, to_millisecond
 
 BULK = "/issue/bulkfetch"
 
@@ -139,3 +140,60 @@ async def test_a_site_without_bulk_reads_is_asked_one_by_one(site: Site, connect
     looked = await connector.look(asked)
     assert looked.left == {uid(gone): "deleted"}
     assert len(looked.items) == 3
+
+
+async def test_a_census_of_ten_thousand_issues_costs_two_pages(site: Site, connector: JiraConnector) -> None:
+    """Ids alone come 5,000 a page; beside them one page of what changed lately, one count, and who we are."""
+    site.fill(10_000, apart=timedelta(minutes=20))
+    await connector.discover()
+    before = connector.requests
+    found = await connector.census(site.there)
+    assert set(found.present) == {uid(item) for item in site.project.items}
+    assert sum(1 for one in site.faults.asked if b'"maxResults":5000' in one.body.replace(b" ", b"")) == 2
+    assert connector.requests - before == 2 + 1 + 1 + 3
+    lately = [item for item in site.project.items if site.world.now - item.updated < timedelta(hours=25)]
+    assert all(found.present[uid(item)] == to_millisecond(item.updated) for item in lately)
+
+
+async def test_a_census_that_ends_early_is_none(site: Site, connector: JiraConnector) -> None:
+    """A search that ends normally at 64 % of what is counted (F26) is no census."""
+    site.fill(200)
+
+    def short(data: Any) -> Any:
+        return {"issues": data["issues"][:128], "isLast": True}
+
+    site.faults.add(Fault(when="/search/jql", kind="rewrite", change=short))
+    with pytest.raises(Retriable, match="128 of about 200"):
+        await connector.census(site.there)
+
+
+async def test_a_census_of_an_anonymous_visitor_is_none(site: Site, connector: JiraConnector) -> None:
+    """Empty lists and a count of nothing, served to a token that expired (F47), are no empty project."""
+    site.fill(20)
+    await connector.discover()
+    site.faults.add(
+        Fault(when="/search/jql", kind="answer", times=None, body=b'{"issues": [], "isLast": true}'),
+        Fault(when="/approximate-count", kind="answer", times=None, body=b'{"count": 0}'),
+        Fault(when="/myself", kind="answer", skip=1, times=None, status=401),
+    )
+    with pytest.raises(AuthenticationFailed):
+        await connector.census(site.there)
+
+
+async def test_a_census_whose_tokens_lead_in_a_circle_is_none(site: Site, connector: JiraConnector) -> None:
+    """The end of the list is proven by the chain of its tokens, which a repeated token is not."""
+    site.fill(3)
+    body = b'{"issues": [{"id": "10001"}], "nextPageToken": "again"}'
+    site.faults.add(Fault(when="/search/jql", kind="answer", times=None, body=body))
+    with pytest.raises(Unreachable, match="token twice"):
+        await connector.census(site.there)
+
+
+async def test_a_census_whose_token_is_forgotten_begins_anew_next_time(site: Site, connector: JiraConnector) -> None:
+    """A page token that the site no longer knows ends this census, and no gap is opened for the project."""
+    site.fill(3)
+    body = b'{"errorMessages": ["The provided next page token is invalid or expired."]}'
+    site.faults.add(Fault(when="/search/jql", kind="answer", status=400, body=body))
+    with pytest.raises(Retriable, match="invalid or expired"):
+        await connector.census(site.there)
+    assert len((await connector.census(site.there)).present) == 3
