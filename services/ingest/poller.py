@@ -2,10 +2,11 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 import structlog
 from sqlalchemy import select
@@ -231,9 +232,13 @@ async def poll_forever(
     poll_every: timedelta,
     kind: str,
     now: Callable[[], datetime],
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    sleep: Callable[[float], Coroutine[Any, Any, None]] = asyncio.sleep,
+    woken: asyncio.Event | None = None,
 ) -> None:
-    """Pass after pass, at the configured pace; a failing tracker is asked more and more rarely, never given up."""
+    """Pass after pass, at the configured pace; a failing tracker is asked more and more rarely, never given up.
+
+    After a pass that ended well the next one begins as soon as it is ``woken``.
+    """
     failures = 0
     while True:
         summary = await sync_source(database, connector, poll_every=poll_every, kind=kind)
@@ -245,4 +250,19 @@ async def poll_forever(
             pause = min(pause * 2 ** min(failures, 6), 3600) * random.uniform(0.8, 1.2)  # noqa: S311
         if summary.error is not None:
             log.warning("source.failing", source=connector.source, error=str(summary.error), next_in_s=round(pause))
-        await sleep(pause)
+        if woken is None or summary.error is not None:
+            await sleep(pause)
+        else:
+            await _either(sleep(pause), woken.wait())
+            woken.clear()
+
+
+async def _either(*waits: Coroutine[Any, Any, object]) -> None:
+    """Wait for the first of them."""
+    tasks = [asyncio.ensure_future(one) for one in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
