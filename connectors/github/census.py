@@ -39,7 +39,9 @@ async def count(reader: "GitHubConnector", container: Container) -> Census:
             async for batch in batches:
                 for row in batch.rows:
                     if isinstance(row, Mapping) and isinstance(row.get("id"), int):
-                        present[_uid(reader.source, row)] = moment(row.get("updated_at"))
+                        uid = _uid(reader.source, row)
+                        present[uid] = moment(row.get("updated_at"))
+                        reader.numbers[uid] = row.get("number")
     except Refused as error:
         raise Skippable(refusal(reader.source, container.key, error)) from error
     except Withheld as error:
@@ -90,7 +92,7 @@ async def _in_repository(reader: "GitHubConnector", id_: str, refs: Sequence[Ref
 
 async def _ask(reader: "GitHubConnector", ref: Ref, answers: _Answers) -> None:
     """One issue by its number. A transfer is a redirect to an issue of another id; so is a number used anew."""
-    number = ref.key.rpartition("#")[2]
+    number = ref.key.rpartition("#")[2] or str(reader.numbers.get(ref.uid, ""))
     if not (number.isascii() and number.isdigit()):
         answers.unsure.append(ref.uid)
         return

@@ -61,6 +61,7 @@ class GitHubConnector:
         self.config = config
         self.source = config.name
         self.client = GitHubClient(config, clock)
+        self.numbers: dict[str, Any] = {}  #: of what the last census named, by uid
         self._ids: dict[str, int] = {}  # repository/number -> issue id, for parents
 
     @property

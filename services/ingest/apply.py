@@ -9,8 +9,9 @@ from sqlalchemy import select
 
 from connectors.base import Container, Page
 from schemas.events import MilestoneChanged, SourceGap, WorkItemChanged, WorkItemRemoved
-from schemas.work import Gap, Milestone, RemovalReason, WorkItem
+from schemas.work import Gap, Milestone, Quarantined, RemovalReason, WorkItem
 from services.ingest.observe import changed_fields, fingerprint, observed
+from services.ingest.older import agreed, settled
 from services.storage import tables
 from services.storage.unit_of_work import UnitOfWork
 
@@ -19,8 +20,11 @@ _MILESTONE: msgspec.json.Decoder[Milestone] = msgspec.json.Decoder(Milestone)
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 #: SQLite binds at most 32,766 values to a statement; PostgreSQL's protocol has the same bound.
 _LOOKUP = 10_000
+#: The reason of the gap that is open while more items are missing than are believed to be gone.
+MASS_ABSENCE = "mass_absence"
 
-_LEFT: dict[str, RemovalReason] = {
+#: Why an item is gone, and what the event says of it.
+LEFT: dict[str, RemovalReason] = {
     "deleted": "deleted",
     "trashed": "deleted",
     "archived": "archived",
@@ -38,13 +42,27 @@ class Applied:
     removed: int = 0
     quarantined: int = 0
 
+    def __add__(self, other: "Applied") -> "Applied":
+        return Applied(
+            self.seen + other.seen,
+            self.changed + other.changed,
+            self.removed + other.removed,
+            self.quarantined + other.quarantined,
+        )
+
 
 async def stored_items(uow: UnitOfWork, uids: Sequence[str]) -> dict[str, Any]:
     """The rows of these items that exist, by uid, locked against other writers."""
     rows: dict[str, Any] = {}
     for start in range(0, len(uids), _LOOKUP):
         statement = (
-            select(tables.items.c.uid, tables.items.c.hash, tables.items.c.revision, tables.items.c.content)
+            select(
+                tables.items.c.uid,
+                tables.items.c.hash,
+                tables.items.c.revision,
+                tables.items.c.updated_at,
+                tables.items.c.content,
+            )
             .where(tables.items.c.uid.in_(uids[start : start + _LOOKUP]))
             .order_by(tables.items.c.uid)
             .with_for_update()
@@ -85,31 +103,45 @@ async def store_items(uow: UnitOfWork, rows: Sequence[dict[str, Any]], items: It
     await uow.upsert(tables.item_milestones, ties)
 
 
-async def apply_items(uow: UnitOfWork, items: Iterable[WorkItem]) -> Applied:
-    """Set what differs from the stored state; an equal or older answer has no effect."""
+async def apply_items(uow: UnitOfWork, items: Iterable[WorkItem], *, looked: bool = False) -> Applied:
+    """Set what differs from the stored state; an equal answer has no effect.
+
+    Nor has an older one, until it was given so often that it must be true (`services.ingest.older`). An item that
+    is gone comes back with a later change, or when somebody ``looked`` for it itself: lists lag behind deletions.
+    """
     latest: dict[str, WorkItem] = {}
     for item in items:
         known = latest.get(item.uid)
         if known is None or item.updated_at >= known.updated_at:
             latest[item.uid] = item
     stored = await stored_items(uow, sorted(latest))
+    digests = {uid: fingerprint(seen) for uid, seen in latest.items()}
+    befores = {uid: _ITEM.decode(row.content) for uid, row in stored.items() if row.hash != digests[uid]}
+    left = {uid for uid, before in befores.items() if before.availability in LEFT}
+    lagging = {uid for uid in left if befores[uid].updated_at >= latest[uid].updated_at}
+    older = {
+        uid: digests[uid] for uid, before in befores.items()
+        if uid not in left and before.updated_at > latest[uid].updated_at
+    }  # fmt: skip
+    believed = await agreed(uow, latest[next(iter(older))].source, older) if older else set[str]()
+    ignored = (older.keys() - believed) | (set() if looked else lagging)
+    if looked:
+        await settled(uow, latest.keys() - ignored)
+    same = [seen for uid, seen in latest.items() if uid in stored and uid not in befores]
+    await _touch(uow, same, stored, looked=looked)
     rows, written, removed = [], [], 0
     for uid, seen in latest.items():
-        row = stored.get(uid)
-        digest = fingerprint(seen)
-        if row is not None and row.hash == digest:
+        row, digest, before = stored.get(uid), digests[uid], befores.get(uid)
+        if uid in ignored or (row is not None and before is None):
             continue
-        before = _ITEM.decode(row.content) if row is not None else None
-        if before is not None and before.updated_at > seen.updated_at:
-            continue  # an older replica answered; the next poll overlaps and brings the present state
         revision = row.revision + 1 if row is not None else 1
-        after = observed(before, seen, revision)
+        after = observed(before, seen, revision, now=uow.now)
         if row is not None and before is not None and not changed_fields(before, after):
             rows.append(item_row(after, uow, row.revision, digest))  # rebuilt from the log: only the hash is new
             continue
         rows.append(item_row(after, uow, revision, digest))
         written.append(after)
-        reason = _LEFT.get(after.availability)
+        reason = LEFT.get(after.availability)
         if reason is not None and (before is None or before.availability != after.availability):
             removed += 1
             uow.emit(WorkItemRemoved(after=after, revision=revision, reason=reason))
@@ -119,6 +151,15 @@ async def apply_items(uow: UnitOfWork, items: Iterable[WorkItem]) -> Applied:
             )
     await store_items(uow, rows, written)
     return Applied(seen=len(latest), changed=len(written) - removed, removed=removed)
+
+
+async def _touch(uow: UnitOfWork, same: Iterable[WorkItem], stored: dict[str, Any], *, looked: bool) -> None:
+    """Remember the times of items in which nothing else changed, so that a census need not ask for them again."""
+    for item in same:
+        known = stored[item.uid].updated_at
+        if item.updated_at > known or (looked and item.updated_at != known):
+            change = tables.items.update().where(tables.items.c.uid == item.uid).values(updated_at=item.updated_at)
+            await uow.connection.execute(change)
 
 
 def milestone_row(milestone: Milestone, uow: UnitOfWork, revision: int, digest: bytes) -> dict[str, Any]:
@@ -188,10 +229,10 @@ async def open_gaps(uow: UnitOfWork, gaps: Iterable[Gap]) -> None:
         uow.emit(SourceGap(gap=gap, open=True))
 
 
-async def close_gap(uow: UnitOfWork, source: str, container: str) -> None:
-    """A container was read whole: its gap, if it had one, is filled."""
+async def close_gap(uow: UnitOfWork, source: str, container: str, *, counted: bool = False) -> None:
+    """A container was read whole: its gap, if it had one, is filled. One of a census only when it was ``counted``."""
     row = (await uow.connection.execute(select(tables.gaps).where(_gap(source, container)))).first()
-    if row is None or row.closed_at is not None:
+    if row is None or row.closed_at is not None or (row.reason == MASS_ABSENCE) is not counted:
         return
     await uow.connection.execute(tables.gaps.update().where(_gap(source, container)).values(closed_at=uow.now))
     gap = Gap(source=source, container=container, reason=row.reason, detail=row.detail, fix=row.fix)
@@ -202,10 +243,8 @@ def _gap(source: str, container: str) -> Any:
     return (tables.gaps.c.source == source) & (tables.gaps.c.container == container)
 
 
-async def apply_page(uow: UnitOfWork, source: str, container: Container, page: Page) -> Applied:
-    """One durable step: items, milestones, gaps, quarantine and the checkpoint, all or nothing."""
-    await apply_milestones(uow, page.milestones)
-    applied = await apply_items(uow, page.items)
+async def note_quarantined(uow: UnitOfWork, entries: Iterable[Quarantined]) -> None:
+    """Keep what is no work item."""
     await uow.upsert(
         tables.quarantine,
         [
@@ -217,10 +256,17 @@ async def apply_page(uow: UnitOfWork, source: str, container: Container, page: P
                 "raw": entry.raw[:4000].replace("\x00", ""),
                 "seen_at": uow.now,
             }
-            for entry in page.quarantined
+            for entry in entries
         ],
         replace=("problem", "raw", "seen_at"),
     )
+
+
+async def apply_page(uow: UnitOfWork, source: str, container: Container, page: Page) -> Applied:
+    """One durable step: items, milestones, gaps, quarantine and the checkpoint, all or nothing."""
+    await apply_milestones(uow, page.milestones)
+    applied = await apply_items(uow, page.items)
+    await note_quarantined(uow, page.quarantined)
     await open_gaps(uow, page.gaps)
     if page.complete:
         await close_gap(uow, source, container.key)
@@ -233,7 +279,7 @@ async def apply_page(uow: UnitOfWork, source: str, container: Container, page: P
         "items_total": page.total,
         "updated_at": uow.now,
     }
-    replace = ["key", "content", "updated_at"]
+    replace = ["content", "updated_at"]  # the key stays that of the stored items, until a census meets the new one
     replace += ["complete_at"] if page.complete else []
     replace += ["items_total"] if page.total is not None else []
     await uow.upsert(tables.checkpoints, [values], replace=replace)

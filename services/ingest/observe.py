@@ -64,11 +64,12 @@ def _latest(history: Iterable[Transition], field: str) -> Transition | None:
     return found
 
 
-def observed(before: WorkItem | None, seen: WorkItem, revision: int) -> WorkItem:
+def observed(before: WorkItem | None, seen: WorkItem, revision: int, *, now: datetime | None = None) -> WorkItem:
     """The item as seen, with the history that only we know.
 
     Where a tracked field differs from what we had and the tracker's own history has no newer change of it, the
     change is dated by the item's ``updated_at`` and kept as a transition of our own; those of earlier looks stay.
+    Coming back is dated ``now``, since no tracker changes the item for it.
     """
     if before is None:
         return seen
@@ -86,7 +87,7 @@ def observed(before: WorkItem | None, seen: WorkItem, revision: int) -> WorkItem
             Transition(
                 id=f"{SEEN}{field}:{revision}",
                 field=field,
-                at=at,
+                at=max(at, now) if now is not None and (field, new) == ("availability", "present") else at,
                 before=_plain(old),
                 after=_plain(new),
                 before_category=before.status_category if field == "status" else None,

@@ -24,6 +24,8 @@ from connectors.base import (
 from schemas.events import SourceSynced
 from schemas.work import Gap
 from services.ingest.apply import Applied, apply_page, open_gaps
+from services.ingest.census import Counter
+from services.ingest.containers import Roster
 from services.storage import tables
 from services.storage.database import Database
 from services.storage.outages import despite_outages
@@ -103,8 +105,13 @@ async def sync_source(
             lambda: _note_discovery(database, name, discovery.flavour, discovery.gaps), who=f"source {name}"
         )
         run.gaps.extend(discovery.gaps)
-        live = [container for container in discovery.containers if container.state == "live"]
-        await _read_all(run, live)
+        roster = Roster(database, connector, discovery)
+        live = await roster.readable()
+        run.summary = run.summary.with_page(await roster.follow())
+        counter = Counter(database, connector, kind, live)
+        await _read_all(run, live, counter)
+        run.gaps += [*roster.gaps, *counter.gaps]
+        run.summary = run.summary.with_page(await counter.look_again())
     except ConnectorError as error:
         run.failures.append(error)
     failure = _worst(run.failures)
@@ -117,7 +124,7 @@ def _worst(failures: list[ConnectorError]) -> ConnectorError | None:
     return (refused or failures or [None])[0]
 
 
-async def _read_all(run: _Pass, containers: list[Container]) -> None:
+async def _read_all(run: _Pass, containers: list[Container], counter: Counter) -> None:
     lanes = asyncio.Semaphore(_AT_ONCE)
 
     async def read_one(container: Container) -> None:
@@ -125,7 +132,7 @@ async def _read_all(run: _Pass, containers: list[Container]) -> None:
             if any(isinstance(failure, AuthenticationFailed) for failure in run.failures):
                 return
             try:
-                await _read(run, container)
+                await _read(run, container, counter)
             except Skippable as skipped:
                 run.gaps.append(skipped.gap)
                 await despite_outages(
@@ -139,10 +146,11 @@ async def _read_all(run: _Pass, containers: list[Container]) -> None:
             group.create_task(read_one(container))
 
 
-async def _read(run: _Pass, container: Container) -> None:
+async def _read(run: _Pass, container: Container, counter: Counter) -> None:
     who = f"source {run.connector.source}"
     known = partial(_checkpoint, run.database, run.connector.source, container)
     checkpoint = None if run.full else await despite_outages(known, who=who)
+    before = await counter.known(container)
     seen, total = 0, None
     async for page in run.connector.read(container, checkpoint):
         applied = await despite_outages(partial(_store, run, container, page), who=who)
@@ -150,6 +158,8 @@ async def _read(run: _Pass, container: Container) -> None:
         run.gaps.extend(page.gaps)
         seen, total = seen + applied.seen, page.total if page.total is not None else total
         run.on_progress(SyncProgress(run.connector.source, container.key, seen, total))
+    counted = await counter.after_pass(container, before, full=run.full)
+    run.summary = run.summary.with_page(counted)
 
 
 async def _store(run: _Pass, container: Container, page: Page) -> Applied:

@@ -144,6 +144,16 @@ checkpoints = Table(
     Column("updated_at", Moment, nullable=False),
 )
 
+older_answers = Table(
+    "older_answers",
+    metadata,
+    Column("uid", String(255), primary_key=True),
+    Column("source", String(64), nullable=False),
+    Column("hash", LargeBinary, nullable=False),  # of the item as it was answered
+    Column("reads", Integer, nullable=False),
+    Column("first_at", Moment, nullable=False),
+)
+
 gaps = Table(
     "gaps",
     metadata,
