@@ -74,8 +74,9 @@ async def test_a_list_that_lags_brings_no_deleted_item_back(jira: Reader) -> Non
         rows.extend(data["issues"])
         return data
 
-    jira.trackers.faults.add(Fault(when="/search/jql", kind="rewrite", change=remember))
+    jira.trackers.faults.add(Fault(when="/search/jql", kind="rewrite", times=None, change=remember))
     await jira.sync_well()
+    jira.trackers.faults.clear()
     jira.world.delete(items[0])
     await jira.sync_well(full=True)
     assert (await jira.item(items[0])).availability == "deleted"
