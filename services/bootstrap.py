@@ -159,6 +159,7 @@ class App:
                     poll_every=one.poll_every,
                     kind=one.kind,
                     full=full,
+                    count=True,
                     on_progress=on_progress,
                 )
                 for one in wanted

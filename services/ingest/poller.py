@@ -76,6 +76,7 @@ class _Pass:
     database: Database
     connector: Connector
     full: bool
+    count: bool
     on_progress: Callable[[SyncProgress], None]
     summary: SourceSummary
     gaps: list[Gap] = field(default_factory=list)
@@ -89,14 +90,17 @@ async def sync_source(
     poll_every: timedelta,
     kind: str,
     full: bool = False,
+    count: bool = False,
     on_progress: Callable[[SyncProgress], None] = lambda _: None,
 ) -> SourceSummary:
     """One complete pass over a source. What cannot be read is a gap; what fails is the summary's ``error``.
 
+    ``full`` reads everything again; ``count`` takes a census of each container, also where none is due yet.
+
     Nothing is lost by a failure: every page was stored with its checkpoint, and the next pass goes on from there.
     """
     name = connector.source
-    run = _Pass(database, connector, full, on_progress, SourceSummary(name))
+    run = _Pass(database, connector, full, count, on_progress, SourceSummary(name))
     asked = connector.requests
     await _mark(database, name, kind, poll_every, "syncing", None)
     try:
@@ -158,7 +162,7 @@ async def _read(run: _Pass, container: Container, counter: Counter) -> None:
         run.gaps.extend(page.gaps)
         seen, total = seen + applied.seen, page.total if page.total is not None else total
         run.on_progress(SyncProgress(run.connector.source, container.key, seen, total))
-    counted = await counter.after_pass(container, before, full=run.full)
+    counted = await counter.after_pass(container, before, full=run.full or (run.count and before is not None))
     run.summary = run.summary.with_page(counted)
 
 
