@@ -4,7 +4,7 @@ import argparse
 import asyncio
 
 from services.cli.app import collect_seldom
-from tests.benchmarks import backfill, growth, latency, memory, projection
+from tests.benchmarks import backfill, growth, hooks, latency, memory, projection
 
 SUITES = {
     "backfill": backfill.run,
@@ -12,6 +12,7 @@ SUITES = {
     "latency": latency.run,
     "growth": growth.run,
     "memory": memory.run,
+    "hooks": hooks.run,
 }
 
 
