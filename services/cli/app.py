@@ -89,7 +89,7 @@ def guarded(work: Callable[[], int]) -> int:
     from connectors.base import AuthenticationFailed, ConnectorError, Retriable
     from schemas.problems import InvalidFile
     from services.bootstrap import NotMigrated
-    from services.storage.database import InvalidDatabaseURL, is_outage
+    from services.storage.database import InvalidDatabaseURL, is_damaged, is_outage
 
     try:
         return work()
@@ -124,6 +124,12 @@ def guarded(work: Callable[[], int]) -> int:
             raise
         if is_outage(error):
             say("the database is unreachable; check `database` and that its server runs")
+            return UNREACHABLE
+        if is_damaged(error):
+            say(
+                "the database's file is damaged, or is no database; it was left as it is. Put a copy in its place "
+                "(upgrades leave some beside it), or move it away, then `courseline sync` and `courseline apply`"
+            )
             return UNREACHABLE
         say(f"courseline failed: {type(error).__name__}: {error}\nCOURSELINE_LOG_LEVEL=debug shows more")
         return FAILED

@@ -84,6 +84,14 @@ def is_outage(error: BaseException) -> bool:
     return "connection" in text and ("closed" in text or "lost" in text)
 
 
+def is_damaged(error: BaseException) -> bool:
+    """Whether a SQLite file is no database, or is one no more; waiting mends nothing."""
+    if isinstance(error, DBAPIError):
+        error = error.orig or error
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the upper bits only say more
+    return isinstance(error, sqlite3.Error) and code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
 class Database:
     """One database, opened for as long as the `open` context lasts."""
 

@@ -1,6 +1,7 @@
 """Exit codes that scripts can rely on, and messages that people can."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,31 @@ def test_usage_is_2(tmp_path: Path) -> None:
     assert courseline("export", "everything").exit_code == 2
     assert courseline("run", "everything").exit_code == 2
     assert courseline("apply", "--approve").exit_code == 2
+
+
+def _no_database(file: Path) -> None:
+    file.write_bytes(b"no database at all " * 1000)
+
+
+def _half_overwritten(file: Path) -> None:
+    found = bytearray(file.read_bytes())
+    found[4096:] = b"Z" * (len(found) - 4096)
+    file.write_bytes(found)
+
+
+@pytest.mark.parametrize("damage", [_no_database, _half_overwritten])
+def test_a_damaged_database_file_is_5_and_is_left_as_it_is(
+    sqlite_url: str, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    """Every command says what to do, and none makes it worse."""
+    (tmp_path / "strategy.yaml").write_text("objectives: [{id: OBJ-1, title: One}]")
+    config = tmp_path / "courseline.yaml"
+    config.write_text(f"database: {sqlite_url}\n")
+    file = Path(sqlite_url.removeprefix("sqlite:///"))
+    damage(file)
+    before = file.read_bytes()
+    for command in (["status"], ["sync"], ["apply"], ["check"], ["export", "items"]):
+        found = courseline(*command, "-c", str(config))
+        assert (found.exit_code, "Traceback" in found.output) == (5, False), (command, found.output)
+        assert "the database's file is damaged" in found.output
+    assert file.read_bytes() == before
