@@ -178,6 +178,13 @@ class Connector(Protocol):
         """Credential, scopes, visible containers, clock skew, rate limit left; each failure with its fix."""
         ...
 
+    async def hooks(self, url: str, secret: str, *, install: bool) -> list[Check]:
+        """Whether the tracker sends its hooks to ``url``, a line a registration; where ``install``, mended first.
+
+        The one thing that is ever written to a tracker. Nothing but registrations for this very ``url`` is touched.
+        """
+        ...
+
     @property
     def requests(self) -> int:
         """HTTP requests sent so far, retries included."""

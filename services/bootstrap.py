@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import structlog
 from sqlalchemy import select
 
-from connectors.base import Check, Connector
+from connectors.base import AuthenticationFailed, Check, Connector, ConnectorError, Retriable
 from connectors.github.client import GitHubConfig
 from connectors.github.sync import GitHubConnector
 from connectors.jira.client import JiraConfig
@@ -247,6 +247,27 @@ class App:
             checks += await connector.check()
         return checks
 
+    async def hooks(self, source: str | None = None, *, install: bool) -> list[Check]:
+        """Whether the sources (or one of them) send their hooks to us; where ``install``, registered first."""
+        checks: list[Check] = []
+        for one in self.settings.sources:
+            if source is not None and one.name != source:
+                continue
+            public, secret = self.settings.http.public_url, one.webhook_secret
+            if public is None or secret is None:
+                missing = "http.public_url" if public is None else f"webhook_secret_file of {one.name}"
+                fix = f"set {missing}: the address that the tracker reaches us at, and a secret that both know"
+                checks.append(
+                    Check(name=f"{one.name}: hook", ok=False, detail=f"{missing} is not set", fix=fix, exit_code=1)
+                )
+                continue
+            url = f"{public.rstrip('/')}/hooks/{one.name}"
+            try:
+                checks += await self.connectors[one.name].hooks(url, secret.get_secret_value(), install=install)
+            except ConnectorError as error:
+                checks.append(_failed(f"{one.name}: hook", error))
+        return checks
+
     async def _check_database(self) -> Check:
         revision = await migrate.current(self.database)
         good = revision == migrate.head()
@@ -317,6 +338,14 @@ class App:
         while True:
             await despite_outages(judge, who="clock")
             await asyncio.sleep(_TICK_S)
+
+
+def _failed(name: str, error: ConnectorError) -> Check:
+    if isinstance(error, AuthenticationFailed):
+        return Check(name=name, ok=False, detail=str(error), fix="make a new token", exit_code=4)
+    if isinstance(error, Retriable):
+        return Check(name=name, ok=False, detail=str(error), fix="check `url` and the network", exit_code=5)
+    return Check(name=name, ok=False, detail=str(error), exit_code=1)
 
 
 async def _standing(uow: UnitOfWork) -> "_Standing":

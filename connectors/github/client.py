@@ -125,6 +125,16 @@ class GitHubClient:
 
         return await persistently(self.pacer, whole, **how)
 
+    async def write(self, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """What POST or PATCH answers, as a JSON object. Only ever used to register hooks."""
+
+        async def whole() -> dict[str, Any]:
+            with naming(self.config.name):
+                found: dict[str, Any] = parsed(await self._once(f"{self.root}/{path}", None, method, body), dict)
+                return found
+
+        return await persistently(self.pacer, whole)
+
     async def page(
         self,
         path: str,
@@ -182,17 +192,19 @@ class GitHubClient:
             )
         return target
 
-    async def _once(self, url: str, params: Mapping[str, Any] | None) -> Answer:
+    async def _once(
+        self, url: str, params: Mapping[str, Any] | None, method: str = "GET", body: Mapping[str, Any] | None = None
+    ) -> Answer:
         sent = self.pacer.clock.monotonic()
         answer = await anyio.to_thread.run_sync(
-            self._send, url, dict(params or {}), limiter=self._threads, abandon_on_cancel=True
+            self._send, method, url, dict(params or {}), body, limiter=self._threads, abandon_on_cancel=True
         )
         return self._accepted(answer, sent)
 
-    def _send(self, url: str, params: dict[str, Any]) -> Answer:
+    def _send(self, method: str, url: str, params: dict[str, Any], body: Mapping[str, Any] | None) -> Answer:
         for _ in range(5):
-            answer = ask(self._session(), "GET", url, params=params)
-            if answer.status not in (301, 302, 303, 307, 308):
+            answer = ask(self._session(), method, url, params=params, json=body)
+            if answer.status not in (301, 302, 303, 307, 308) or method != "GET":
                 return answer
             url = redirected(answer, url)
             if urlsplit(url).query:
@@ -217,7 +229,7 @@ class GitHubClient:
             if answer.is_html:
                 raise AuthenticationFailed("a page of HTML stands where the API should be", source=source)
             raise Refused(answer, source, self.config.token)
-        if answer.status != 200:
+        if answer.status not in (200, 201):
             raise Retriable(f"answered {answer.status}", source=source)
         self._strikes.over(sent)
         return answer

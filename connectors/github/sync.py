@@ -26,7 +26,7 @@ from connectors.base import (
     Skippable,
     Unreachable,
 )
-from connectors.github import census
+from connectors.github import census, registration
 from connectors.github.client import GitHubClient, GitHubConfig, Refused
 from connectors.github.events import Histories
 from connectors.github.lists import PAGE, Batch, Withheld, issues
@@ -232,6 +232,10 @@ class GitHubConnector:
     async def look(self, refs: Sequence[Ref]) -> Looked:
         """Single issues by number; why those that are not found are gone."""
         return await census.look(self, refs)
+
+    async def hooks(self, url: str, secret: str, *, install: bool) -> list[Check]:
+        """A hook of each repository."""
+        return await registration.registered(self, url, secret, install=install)
 
     # -- check -------------------------------------------------------------------------------------------------
 

@@ -86,8 +86,12 @@ class JiraClient:
         return await self._ask("GET", path, shape, {"params": dict(params or {})}, **how)
 
     async def post(self, path: str, body: Mapping[str, Any], **how: Any) -> Any:
-        """What POST answers, as a JSON object. Only ever used for searches: nothing is written."""
+        """What POST answers, as a JSON object. Used for searches, and to register hooks."""
         return await self._ask("POST", path, dict, {"json": dict(body)}, **how)
+
+    async def put(self, path: str, body: Mapping[str, Any]) -> Any:
+        """What PUT answers, as a JSON object. Only ever used to register hooks."""
+        return await self._ask("PUT", path, dict, {"json": dict(body)})
 
     async def _ask(
         self,
@@ -145,7 +149,7 @@ class JiraClient:
             if answer.is_html and answer.status == 403:
                 raise AuthenticationFailed("the credential is refused (403, a page of HTML)", source=source)
             raise Refused(answer.status, answer.message().replace(self.config.token, "[redacted]"), source)
-        if answer.status != 200:
+        if answer.status not in (200, 201):
             raise Retriable(f"answered {answer.status}", source=source)
         self._strikes.over(sent)
         return parsed(answer, shape)

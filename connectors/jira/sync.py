@@ -24,7 +24,7 @@ from connectors.base import (
     Skippable,
     Unreachable,
 )
-from connectors.jira import census, jql
+from connectors.jira import census, jql, registration
 from connectors.jira.chain import TOLERANCE, Chain
 from connectors.jira.client import JiraClient, JiraConfig, Refused
 from connectors.jira.translate import Site, milestone, moment, site, work_item
@@ -458,6 +458,10 @@ class JiraConnector:
     async def look(self, refs: Sequence[Ref]) -> Looked:
         """Single issues by their ids, in bulk; why those that are not found are gone."""
         return await census.look(self, refs)
+
+    async def hooks(self, url: str, secret: str, *, install: bool) -> list[Check]:
+        """One hook of the whole site, for the projects that are read."""
+        return await registration.registered(self, url, secret, install=install)
 
     # -- check -------------------------------------------------------------------------------------------------
 

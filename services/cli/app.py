@@ -5,13 +5,14 @@ import gc
 import logging
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from connectors.base import Check
     from services.settings import Settings
 
 OK, FAILED, USAGE, INVALID, UNAUTHORIZED, UNREACHABLE = range(6)
@@ -70,6 +71,20 @@ def settings_of(config: Path) -> "Settings":
 def say(text: str) -> None:
     """A line for people, on stderr."""
     typer.echo(text, err=True)
+
+
+def reported(checks: Sequence["Check"], as_json: bool) -> int:
+    """Print checks, each failure with its fix; the exit code they mean."""
+    if as_json:
+        import msgspec
+
+        typer.echo(msgspec.json.format(msgspec.json.encode(checks), indent=2).decode())
+    for one in [] if as_json else checks:
+        typer.echo(f"{'ok  ' if one.ok else 'FAIL'} {one.name}" + (f": {one.detail}" if one.detail else ""))
+        if not one.ok and one.fix:
+            typer.echo(f"     fix: {one.fix}")
+    codes = {one.exit_code for one in checks if not one.ok}
+    return next((code for code in (UNAUTHORIZED, UNREACHABLE, FAILED) if code in codes), OK)
 
 
 def done(work: Coroutine[Any, Any, int]) -> None:
@@ -141,8 +156,8 @@ def _raise(error: BaseException) -> int:
 
 def run() -> None:
     """Gather the commands and run the one that is asked for."""
-    from services.cli import alerts, begin, data, live, maintenance, strategy
+    from services.cli import alerts, begin, data, hooks, live, maintenance, strategy
 
-    for group in (begin, live, strategy, data, alerts, maintenance):
+    for group in (begin, live, strategy, data, alerts, hooks, maintenance):
         assert group
     app()

@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from services.cli.app import CONFIG, FAILED, OK, UNREACHABLE, Config, Json, app, done, guarded, say, settings_of
+from services.cli.app import (
+    CONFIG,
+    FAILED,
+    OK,
+    Config,
+    Json,
+    app,
+    done,
+    guarded,
+    reported,
+    say,
+    settings_of,
+)
 
 db = typer.Typer(help="The database: migrations and backup.", no_args_is_help=True)
 configuration = typer.Typer(help="The configuration: its schema, and what is in force.", no_args_is_help=True)
@@ -27,16 +39,7 @@ async def _check(config: Path, as_json: bool) -> int:
     async with open_app(settings) as running:
         running.strategy()
         checks = await running.check()
-    if as_json:
-        import msgspec
-
-        typer.echo(msgspec.json.format(msgspec.json.encode(checks), indent=2).decode())
-    for one in [] if as_json else checks:
-        typer.echo(f"{'ok  ' if one.ok else 'FAIL'} {one.name}" + (f": {one.detail}" if one.detail else ""))
-        if not one.ok and one.fix:
-            typer.echo(f"     fix: {one.fix}")
-    codes = {one.exit_code for one in checks if not one.ok}
-    return next((code for code in (4, UNREACHABLE, FAILED) if code in codes), OK)
+    return reported(checks, as_json)
 
 
 @app.command()

@@ -7,6 +7,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,6 +18,7 @@ from services.simulator.answers import Dated, json_answer, origin
 from services.simulator.github_lists import Lists, Unprocessable, paged
 from services.simulator.github_shapes import Row, event, events, issue, label, milestone, repository, user
 from services.simulator.model import Container, Item
+from services.simulator.registrations import Registrations, github_hook
 from services.simulator.world import World
 
 TOKEN = "simulated-github-token"  # noqa: S105 - opens nothing but the simulation
@@ -50,6 +52,7 @@ class GithubHost:
         self.world = world
         self.token = token  #: may change while the host runs, as a token may expire
         self.hourly = hourly
+        self.registrations = Registrations()
         self._enterprise = enterprise
         self._lists = Lists(world)
         self._used = 0
@@ -66,6 +69,8 @@ class GithubHost:
             ("/milestones", self.milestones),
             ("/milestones/{number:int}", self.milestone),
             ("/labels", self.labels),
+            ("/hooks", self.hooks),
+            ("/hooks/{hook:int}", self.hook),
         ]
         if self._enterprise is None:
             in_repository += [
@@ -79,7 +84,7 @@ class GithubHost:
             Route("/orgs/{owner}/repos", self._answered(self.repositories)),
         ]
         routes += [
-            Route(prefix + path, self._answered(self._inside(endpoint)))
+            Route(prefix + path, self._answered(self._inside(endpoint)), methods=["GET", "POST", "PATCH"])
             for path, endpoint in in_repository
             for prefix in ("/repositories/{id:int}", "/repos/{owner}/{name}")
         ]
@@ -90,6 +95,7 @@ class GithubHost:
 
     def _answered(self, endpoint: Callable[[Request], Answer]) -> Callable[[Request], Response]:
         async def answered(request: Request) -> Response:
+            request.state.asked = msgspec.json.decode(await request.body() or b"{}")
             with self.world.lock:
                 try:
                     self._let_in(request)
@@ -237,6 +243,24 @@ class GithubHost:
             if one.number == request.path_params["number"]:
                 return Answer(milestone(self.world, one, self._api(request)))
         raise Refused(404, "Not Found")
+
+    def hooks(self, request: Request, where: Container) -> Answer:
+        if not self.registrations.allowed:
+            raise Refused(404, "Not Found")
+        if request.method != "POST":
+            return Answer(self.registrations.of(where.id))
+        wanted = request.state.asked
+        if any(one["config"]["url"] == wanted["config"]["url"] for one in self.registrations.of(where.id)):
+            raise Refused(422, "Validation Failed: Hook already exists on this repository")
+        return Answer(self.registrations.add(where.id, *github_hook(wanted)))
+
+    def hook(self, request: Request, where: Container) -> Answer:
+        if not self.registrations.allowed:
+            raise Refused(404, "Not Found")
+        changed = self.registrations.change(where.id, request.path_params["hook"], *github_hook(request.state.asked))
+        if changed is None:
+            raise Refused(404, "Not Found")
+        return Answer(changed)
 
     def labels(self, request: Request, where: Container) -> Answer:
         rows = [label(where, name, self._api(request)) for name in sorted(where.labels)]

@@ -30,6 +30,7 @@ from services.simulator.jira_search import Search
 from services.simulator.jira_shapes import Row, chosen, history, issue, person, project, timestamp, version
 from services.simulator.jql import InvalidJql
 from services.simulator.model import Container, Item
+from services.simulator.registrations import Registrations, jira_hook
 from services.simulator.world import World
 
 EMAIL = "bot@acme.example"
@@ -68,6 +69,7 @@ class JiraSite:
         self.world = world
         self.token = token  #: may change while the site runs, as a token may expire
         self.email = email
+        self.registrations = Registrations()
         self.time_zone = time_zone
         self.search = Search(world, ZoneInfo(time_zone), lag)
 
@@ -97,13 +99,20 @@ class JiraSite:
         ]
         mounts = [Mount(f"/rest/api/{number_}", routes=routes) for number_ in ("2", "3", "latest")]
         tenant = Route("/_edge/tenant_info", self._open(self.tenant))
-        return Dated(Starlette(routes=[*mounts, tenant]), self.world)
+        return Dated(Starlette(routes=[*mounts, tenant, *self._registering()]), self.world)
+
+    def _registering(self) -> list[Route]:
+        path = "/rest/webhooks/1.0/webhook"
+        return [
+            Route(path, self._shut(self.hooks), methods=["GET", "POST"]),
+            Route(f"{path}/{{hook:int}}", self._shut(self.hook), methods=["PUT"]),
+        ]
 
     # -- the door ----------------------------------------------------------------------------------------------
 
     def _open(self, endpoint: Callable[[Request, Row], Any]) -> Endpoint:
         async def answered(request: Request) -> Response:
-            body = await request.body() if request.method == "POST" else b""
+            body = await request.body() if request.method in ("POST", "PUT") else b""
             try:
                 asked = msgspec.json.decode(body, type=dict[str, Any]) if body else {}
                 with self.world.lock:
@@ -145,6 +154,23 @@ class JiraSite:
         return hmac.compare_digest(given, f"{self.email}:{self.token}".encode())
 
     # -- the site ----------------------------------------------------------------------------------------------
+
+    def hooks(self, request: Request, asked: Row) -> Any:
+        """The site's webhooks, or one more; for administrators."""
+        if not self.registrations.allowed:
+            raise Refused(403, "You do not have permission to manage webhooks")
+        if request.method != "POST":
+            return self.registrations.of(0)
+        found = self.registrations.add(0, *jira_hook(asked))
+        found["self"] = f"{origin(request)}/rest/webhooks/1.0/webhook/{found.pop('id')}"
+        return found
+
+    def hook(self, request: Request, asked: Row) -> Row:
+        """A webhook with other values."""
+        changed = self.registrations.change(0, request.path_params["hook"], *jira_hook(asked))
+        if not self.registrations.allowed or changed is None:
+            raise Refused(404, "Not Found")
+        return changed
 
     def server_info(self, request: Request, asked: Row) -> Row:
         here = origin(request)
