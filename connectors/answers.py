@@ -1,8 +1,11 @@
 """A tracker's raw answer, read whole within bounds of size and time, and never trusted to be what it should be."""
 
 import json
+import socket
+import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -12,6 +15,8 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 import requests
 import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from connectors.base import AuthenticationFailed, Retriable, Unreachable
 
@@ -60,6 +65,54 @@ class Answer:
 
 def _short(text: str) -> str:
     return " ".join(text.split())[:200]
+
+
+class _InTime(HTTPConnection):
+    """A connection whose answer begins by the deadline, or never: a time-out counts from byte to byte only."""
+
+    def getresponse(self) -> Any:
+        late = threading.Event()
+        watch = threading.Timer(DEADLINE_S, _shut, (self.sock, late))
+        watch.daemon = True
+        watch.start()
+        try:
+            response = super().getresponse()
+        finally:
+            watch.cancel()
+        if late.is_set():  # the headers that had come would pass for all of them
+            response.close()
+            raise TimeoutError("the answer did not begin in time")
+        return response
+
+
+class _InTimeTLS(_InTime, HTTPSConnection):
+    """The same over TLS."""
+
+
+def _shut(sock: socket.socket, late: threading.Event) -> None:
+    late.set()
+    with suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _InTime
+
+
+class _PoolTLS(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _InTimeTLS
+
+
+def keep_in_time(session: requests.Session) -> None:
+    """Bound the time in which this session's answers begin; `ask` bounds the rest.
+
+    And keep to the credential that the session was given: no .netrc replaces it.
+    """
+    for scheme in ("http://", "https://"):
+        adapter = HTTPAdapter()
+        adapter.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _PoolTLS}
+        session.mount(scheme, adapter)
+    session.trust_env = False
 
 
 def ask(session: requests.Session, method: str, url: str, **how: Any) -> Answer:

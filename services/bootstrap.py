@@ -1,12 +1,12 @@
 """From settings to a running application: every resource is opened here, and closed when the context ends."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 from sqlalchemy import select
@@ -27,6 +27,7 @@ from services.align.adopt import adopt
 from services.align.forget import forget
 from services.align.handlers import Aligner
 from services.consumers import ALERT, ALIGN, STEER, consumers
+from services.ingest.hooks import HookSource, Inbox
 from services.ingest.poller import SourceSummary, SyncProgress, poll_forever, sync_source
 from services.ingest.remember import remember
 from services.settings import GitHubSource, JiraSource, LogSettings, Settings, SlackSettings, WebhookSettings
@@ -56,7 +57,7 @@ class Time:
     """The clock we live by; a simulation's may run faster than the machine's."""
 
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    sleep: Callable[[float], Coroutine[Any, Any, None]] = asyncio.sleep
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,7 @@ class App:
     consumers: Sequence[Consumer]
     stream: Stream
     sender: Sender
+    inbox: Inbox
     time: Time
     _running: Stream | None = field(default=None, init=False)
 
@@ -157,6 +159,7 @@ class App:
                     poll_every=one.poll_every,
                     kind=one.kind,
                     full=full,
+                    count=True,
                     on_progress=on_progress,
                 )
                 for one in wanted
@@ -293,9 +296,12 @@ class App:
                             kind=source.kind,
                             now=self.time.now,
                             sleep=self.time.sleep,
+                            woken=self.inbox.polls[source.name],
                         ),
                         name=f"source {source.name}",
                     )
+                    seen_to = self.inbox.work(self.connectors[source.name])
+                    group.create_task(seen_to, name=f"hooks of {source.name}")
             if "alert" in stages:
                 group.create_task(self.sender.run(), name="sender")
             if "steer" in stages:
@@ -440,7 +446,12 @@ async def open_app(settings: Settings, *, upgrade: bool = True, time: Time | Non
         alerter, sender = Alerter(channels), Sender(database, channels)
         hearing = consumers(align=aligner.handle, steer=steer.handle, alert=alerter.handle)
         stream = stream_of(settings, database, hearing, relays=True)
-        yield App(settings, database, connectors, aligner, hearing, stream, sender, time)
+        inbox = Inbox(database, {source.name: _hook_source(source) for source in settings.sources})
+        yield App(settings, database, connectors, aligner, hearing, stream, sender, inbox, time)
+
+
+def _hook_source(source: JiraSource | GitHubSource) -> HookSource:
+    return HookSource(source.kind, source.webhook_secret.get_secret_value() if source.webhook_secret else None)
 
 
 async def _prepare(database: Database, *, upgrade: bool) -> None:

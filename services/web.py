@@ -1,4 +1,4 @@
-"""HTTP of one process: health and metrics everywhere, the feed where it runs."""
+"""HTTP of one process: health and metrics everywhere, the feed and the hooks where they run."""
 
 import asyncio
 import socket
@@ -12,6 +12,7 @@ import uvicorn
 from schemas.problems import Problem
 from services.feed.access import InvalidTokens, Tokens, is_loopback, parse_tokens
 from services.feed.api import create_app
+from services.ingest.receive import hooks_route
 from services.settings import InvalidSettings, Settings
 from services.steer.history import PastFigures
 
@@ -60,6 +61,8 @@ async def serve_http(running: "App", stages: frozenset[str], host: str, port: in
         public_host=urlsplit(running.settings.http.public_url or "").hostname,
         tokens=tokens,
     )
+    if "ingest" in stages:
+        application.router.routes.append(hooks_route(running.inbox))
     listening = socket.create_server((host, port), reuse_port=False)
     config = uvicorn.Config(application, log_config=None, access_log=False, server_header=False, lifespan="off",
                             timeout_graceful_shutdown=2)  # fmt: skip

@@ -18,7 +18,7 @@ import msgspec
 import requests
 from anyio import CapacityLimiter
 
-from connectors.answers import Answer, ask, parsed, redirected
+from connectors.answers import Answer, ask, keep_in_time, parsed, redirected
 from connectors.base import AuthenticationFailed, ConnectorError, RateLimited, Retriable, Unreachable, naming
 from connectors.pacing import DEFAULT_WAIT_S, Clock, Pacer, Priority, Strikes, persistently, retry_after
 
@@ -98,7 +98,7 @@ class GitHubClient:
         found: requests.Session | None = getattr(self._own, "session", None)
         if found is None:
             found = requests.Session()
-            found.trust_env = False  # a .netrc must not replace the credential
+            keep_in_time(found)
             headers: dict[str, str] = {}
             self._auth.authentication(headers)
             found.headers.update(

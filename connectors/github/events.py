@@ -62,23 +62,56 @@ def _kept(rows: Iterable[_Row]) -> list[Event]:
         {
             "id": row.id,
             "event": row.event,
-            "created_at": row.created_at,
-            "label": row.label,
-            "milestone": row.milestone,
-            "state_reason": row.state_reason,
+            "created_at": row.created_at if isinstance(row.created_at, str) else None,
+            "label": _only(row.label, "name"),
+            "milestone": _only(row.milestone, "title"),
+            "state_reason": row.state_reason if isinstance(row.state_reason, str) else None,
         }
         for row in rows
-        if isinstance(row.event, str) and row.event in _WANTED and isinstance(row.id, int)
+        if _is_wanted(row)
     ]
+
+
+def _is_wanted(row: _Row) -> bool:
+    return isinstance(row.event, str) and row.event in _WANTED and isinstance(row.id, int) and abs(row.id) < 2**63
+
+
+def _only(value: Any, key: str) -> dict[str, str] | None:
+    found = _name(value, key)
+    return None if found is None else {key: found}
+
+
+class _Told(msgspec.Struct, frozen=True, gc=False):
+    """One event of a repository's list, packed: tens of thousands are held at a time."""
+
+    id: Any
+    at: datetime | None
+    issue: int | None
+    number: int | None
+    packed: bytes  #: the event in JSON; empty for one that is not wanted
+
+
+def _packed(row: _Row) -> _Told:
+    of = row.issue or _Of()
+    issue, number = (one if isinstance(one, int) else None for one in (of.id, of.number))
+    event = msgspec.json.encode(_kept((row,))[0]) if _is_wanted(row) else b""
+    return _Told(row.id, moment(row.created_at), issue, number, event)
+
+
+_EVENTS = msgspec.json.Decoder(list[dict[str, Any]])
 
 
 class _Whole(msgspec.Struct):
     """All that a repository's list told, by issue. ``since`` is where it ends, when it is too long to be read whole;
     ``still`` says that the list is proven not to have moved while its pages were read side by side."""
 
-    events: dict[int, list[Event]] = {}
+    packed: dict[int, bytes] = {}  #: an issue's events in JSON, joined by commas
     since: datetime | None = None
     still: bool = False
+
+    def events(self, issue: int) -> list[Event]:
+        """What the list told about an issue."""
+        return list(_EVENTS.decode(b"[" + self.packed.get(issue, b"") + b"]"))
 
 
 class Histories:
@@ -99,7 +132,7 @@ class Histories:
         whole = await self._all() if len(asked) > EACH else None
         if whole is None:
             return await self._each(asked)
-        found = {row["id"]: whole.events.get(row["id"], []) for row in asked}
+        found = {row["id"]: whole.events(row["id"]) for row in asked}
         doubtful = [row for row in asked if not _told(whole, row, found[row["id"]])]
         return found | await self._each(doubtful)
 
@@ -143,7 +176,7 @@ class Histories:
         try:
             first = await self._page(1)
             if first.next is None:
-                return _gathered({1: first.rows}, self._note, still=True)
+                return _gathered({1: _all_packed(first)}, self._note, still=True)
             if first.last is None or first.last < 2:
                 return await self._one_after_another(first)
             last = min(first.last, _MOST_PAGES)
@@ -153,7 +186,8 @@ class Histories:
         except Refused:
             return None
         still = [_ids(first.rows), _ids(tail.rows)] == [_ids(page.rows) for page in again]
-        pages |= {1: first.rows, last: tail.rows, 0: again[0].rows, last + 1: again[1].rows}
+        pages |= {1: _all_packed(first), last: _all_packed(tail), 0: _all_packed(again[0])}
+        pages[last + 1] = _all_packed(again[1])
         whole = _gathered(pages, self._note, still=still)
         return msgspec.structs.replace(whole, since=_oldest(tail.rows) if again[1].next is not None else None)
 
@@ -165,45 +199,49 @@ class Histories:
             priority=Priority.HISTORY,
         )
 
-    async def _between(self, last: int) -> dict[int, list[_Row]]:
+    async def _between(self, last: int) -> dict[int, list[_Told]]:
         """The pages after the first and before the last, in all lanes."""
         numbers = iter(range(2, last))
-        pages: dict[int, list[_Row]] = {}
+        pages: dict[int, list[_Told]] = {}
 
         async def lane() -> None:
             for number in numbers:
-                pages[number] = (await self._page(number)).rows
+                pages[number] = _all_packed(await self._page(number))
 
         await together(lane() for _ in range(self._client.config.concurrency))
         return pages
 
     async def _one_after_another(self, first: Listing) -> _Whole:
         """Along the links, where the host does not tell how many pages there are."""
-        pages, following, met, since = {1: first.rows}, first.next, set[str](), None
+        pages, following, met, since = {1: _all_packed(first)}, first.next, set[str](), None
         while following is not None:
             if following in met:
                 raise Unreachable("the pages of its events lead in a circle", source=self._client.config.name)
             met.add(following)
             if len(pages) >= _MOST_PAGES:
-                since = _oldest(pages[len(pages)])
+                since = min((one.at for one in pages[len(pages)] if one.at), default=None)
                 break
             page = await self._client.page(following, decoded=_event_rows, priority=Priority.HISTORY)
-            pages[len(pages) + 1] = page.rows
+            pages[len(pages) + 1] = _all_packed(page)
             following = page.next
         return msgspec.structs.replace(_gathered(pages, self._note, still=False), since=since)
 
 
-def _gathered(pages: Mapping[int, Sequence[_Row]], note: Callable[[int, int], None], *, still: bool) -> _Whole:
-    events: dict[int, dict[Any, Event]] = {}
+def _all_packed(page: Listing) -> list[_Told]:
+    return [_packed(row) for row in page.rows]
+
+
+def _gathered(pages: Mapping[int, Sequence[_Told]], note: Callable[[int, int], None], *, still: bool) -> _Whole:
+    events: dict[int, dict[Any, bytes]] = {}
     for number in sorted(pages):
-        for row in pages[number]:
-            if row.issue is None or not isinstance(row.issue.id, int):
+        for told in pages[number]:
+            if told.issue is None:
                 continue
-            if isinstance(row.issue.number, int):
-                note(row.issue.number, row.issue.id)
-            for event in _kept((row,)):
-                events.setdefault(row.issue.id, {})[event["id"]] = event
-    return _Whole(events={id_: list(found.values()) for id_, found in events.items()}, still=still)
+            if told.number is not None:
+                note(told.number, told.issue)
+            if told.packed:
+                events.setdefault(told.issue, {})[told.id] = told.packed
+    return _Whole(packed={issue: b",".join(found.values()) for issue, found in events.items()}, still=still)
 
 
 def _told(whole: _Whole, row: Mapping[str, Any], events: Sequence[Event]) -> bool:

@@ -38,7 +38,7 @@ from schemas.work import Gap, Milestone, Quarantined, WorkItem, item_uid
 #: Index lag and clock differences that a poll reaches back over.
 OVERLAP = timedelta(minutes=5)
 #: Pages of issues that are read ahead, while their events are read or the one before is stored.
-_AHEAD = 32
+_AHEAD = 12
 _UNKNOWN_CLOCK = timedelta(hours=26)
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 

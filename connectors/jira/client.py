@@ -14,7 +14,7 @@ import jira
 import msgspec
 from anyio import CapacityLimiter
 
-from connectors.answers import Answer, ask, parsed, redirected
+from connectors.answers import Answer, ask, keep_in_time, parsed, redirected
 from connectors.base import AuthenticationFailed, ConnectorError, RateLimited, Retriable, naming
 from connectors.pacing import Clock, Pacer, Priority, Strikes, persistently, retry_after
 
@@ -74,7 +74,7 @@ class JiraClient:
                 timeout=60,
                 options={"rest_api_version": "2", "check_update": False},
             )
-            found._session.trust_env = False  # a .netrc must not replace the credential
+            keep_in_time(found._session)
             self._own.client = found
             self._opened.append(found)
         return found

@@ -7,15 +7,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from services.cli.app import CONFIG, FAILED, OK, UNAUTHORIZED, UNREACHABLE, Config, app, done, say, settings_of
+from services.cli.progress import ProgressShown
 
 if TYPE_CHECKING:
     from services.bootstrap import App, SyncSummary, Time
-    from services.ingest.poller import SyncProgress
 
 HttpOption = Annotated[str | None, typer.Option("--http", help="HOST:PORT to serve on; port 0 takes a free one.")]
 
@@ -37,7 +37,7 @@ async def _sync(config: Path, source: str | None, full: bool) -> int:
     if source is not None and source not in {one.name for one in settings.sources}:
         raise typer.BadParameter(f"there is no source {source!r} in {config.name}", param_hint="--source")
     async with open_app(settings) as running:
-        with progress_shown() as shown:
+        with ProgressShown() as shown:
             summary = await running.sync(source, full=full, on_progress=shown)
     return said(summary)
 
@@ -62,41 +62,6 @@ def said(summary: "SyncSummary") -> int:
             refused = isinstance(one.error, AuthenticationFailed)
             code = UNAUTHORIZED if refused or code == UNAUTHORIZED else UNREACHABLE
     return code
-
-
-class progress_shown:  # noqa: N801 - reads as what it gives
-    """A progress bar for each container on a terminal, plain lines elsewhere."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-        console = Console(stderr=True)
-        self._bars = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
-        )
-        self._live = console.is_terminal
-        self._tasks: dict[str, Any] = {}
-
-    def __enter__(self) -> Callable[["SyncProgress"], None]:
-        if self._live:
-            self._bars.start()
-        return self._show
-
-    def _show(self, progress: "SyncProgress") -> None:
-        name = f"{progress.source} {progress.container}"
-        if not self._live:
-            if name not in self._tasks:
-                self._tasks[name] = None
-                say(f"reading {name}" + (f": about {progress.total} items" if progress.total else ""))
-            return
-        if name not in self._tasks:
-            self._tasks[name] = self._bars.add_task(name, total=progress.total)
-        self._bars.update(self._tasks[name], completed=progress.seen, total=progress.total or progress.seen)
-
-    def __exit__(self, *_: object) -> None:
-        if self._live:
-            self._bars.stop()
 
 
 @app.command()
@@ -190,7 +155,7 @@ async def _demo(days: int, speed: float, seed: int, once: bool, data: Path | Non
         settings = settings_of(config)
         tokens_of(settings, host)
         running = await stack.enter_async_context(open_app(settings, time=time))
-        with progress_shown() as shown:
+        with ProgressShown() as shown:
             summary = await running.sync(on_progress=shown)
         await running.apply(by="demo", why="the first strategy")
         code = said(summary)

@@ -2,10 +2,11 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 import structlog
 from sqlalchemy import select
@@ -75,6 +76,7 @@ class _Pass:
     database: Database
     connector: Connector
     full: bool
+    count: bool
     on_progress: Callable[[SyncProgress], None]
     summary: SourceSummary
     gaps: list[Gap] = field(default_factory=list)
@@ -88,14 +90,17 @@ async def sync_source(
     poll_every: timedelta,
     kind: str,
     full: bool = False,
+    count: bool = False,
     on_progress: Callable[[SyncProgress], None] = lambda _: None,
 ) -> SourceSummary:
     """One complete pass over a source. What cannot be read is a gap; what fails is the summary's ``error``.
 
+    ``full`` reads everything again; ``count`` takes a census of each container, also where none is due yet.
+
     Nothing is lost by a failure: every page was stored with its checkpoint, and the next pass goes on from there.
     """
     name = connector.source
-    run = _Pass(database, connector, full, on_progress, SourceSummary(name))
+    run = _Pass(database, connector, full, count, on_progress, SourceSummary(name))
     asked = connector.requests
     await _mark(database, name, kind, poll_every, "syncing", None)
     try:
@@ -157,7 +162,7 @@ async def _read(run: _Pass, container: Container, counter: Counter) -> None:
         run.gaps.extend(page.gaps)
         seen, total = seen + applied.seen, page.total if page.total is not None else total
         run.on_progress(SyncProgress(run.connector.source, container.key, seen, total))
-    counted = await counter.after_pass(container, before, full=run.full)
+    counted = await counter.after_pass(container, before, full=run.full or (run.count and before is not None))
     run.summary = run.summary.with_page(counted)
 
 
@@ -241,9 +246,13 @@ async def poll_forever(
     poll_every: timedelta,
     kind: str,
     now: Callable[[], datetime],
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    sleep: Callable[[float], Coroutine[Any, Any, None]] = asyncio.sleep,
+    woken: asyncio.Event | None = None,
 ) -> None:
-    """Pass after pass, at the configured pace; a failing tracker is asked more and more rarely, never given up."""
+    """Pass after pass, at the configured pace; a failing tracker is asked more and more rarely, never given up.
+
+    After a pass that ended well the next one begins as soon as it is ``woken``.
+    """
     failures = 0
     while True:
         summary = await sync_source(database, connector, poll_every=poll_every, kind=kind)
@@ -255,4 +264,19 @@ async def poll_forever(
             pause = min(pause * 2 ** min(failures, 6), 3600) * random.uniform(0.8, 1.2)  # noqa: S311
         if summary.error is not None:
             log.warning("source.failing", source=connector.source, error=str(summary.error), next_in_s=round(pause))
-        await sleep(pause)
+        if woken is None or summary.error is not None:
+            await sleep(pause)
+        else:
+            await _either(sleep(pause), woken.wait())
+            woken.clear()
+
+
+async def _either(*waits: Coroutine[Any, Any, object]) -> None:
+    """Wait for the first of them."""
+    tasks = [asyncio.ensure_future(one) for one in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -4,9 +4,15 @@ import argparse
 import asyncio
 
 from services.cli.app import collect_seldom
-from tests.benchmarks import backfill, growth, latency, projection
+from tests.benchmarks import backfill, growth, latency, memory, projection
 
-SUITES = {"backfill": backfill.run, "projection": projection.run, "latency": latency.run, "growth": growth.run}
+SUITES = {
+    "backfill": backfill.run,
+    "projection": projection.run,
+    "latency": latency.run,
+    "growth": growth.run,
+    "memory": memory.run,
+}
 
 
 def main() -> None:

@@ -47,14 +47,14 @@ async def run(items: int) -> None:
     for latency in (0, 150):
         for kind, share in SHARES.items():
             with trackers(ceil(items / share), latency) as (jira, github):
-                connector: Connector = (
-                    JiraConnector(JiraConfig(name="j", url=jira, email=jira_site.EMAIL, token=jira_site.TOKEN))
-                    if kind == "jira"
-                    else GitHubConnector(
-                        GitHubConfig(name="g", url=github, token=github_host.TOKEN, organizations=("acme",))
-                    )
-                )
-                await _read_all(kind, connector, latency)
+                await _read_all(kind, connector_to(kind, jira if kind == "jira" else github), latency)
+
+
+def connector_to(kind: str, url: str) -> Connector:
+    """The connector that reads a simulated tracker at this address, all of it."""
+    if kind == "jira":
+        return JiraConnector(JiraConfig(name="j", url=url, email=jira_site.EMAIL, token=jira_site.TOKEN))
+    return GitHubConnector(GitHubConfig(name="g", url=url, token=github_host.TOKEN, organizations=("acme",)))
 
 
 async def _read_all(kind: str, connector: Connector, latency: int) -> None:

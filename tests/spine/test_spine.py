@@ -184,3 +184,17 @@ async def test_pages_of_items_hold_every_item_once(organisation: Organisation) -
             second = await client.get("/api/v1/strategy", headers={"If-None-Match": first.headers["etag"]})
     assert second.status_code == 304
     assert json.loads(first.text)["vision"]
+
+
+async def test_a_sync_finds_what_was_deleted_since_the_last_one(organisation: Organisation) -> None:
+    """A complete sync says what is gone, however soon it follows the one before, and the ledger knows."""
+    world = organisation.world
+    async with open_app(organisation.settings(), time=organisation.time) as running:
+        await running.sync()
+        doomed = next(
+            item for item in world.container("PAY").items if not world.children.get(item.id) and item.type == "Story"
+        )
+        world.delete(doomed)
+        summary = await running.sync()
+        assert [one.deleted for one in summary.sources] == [1, 0]
+        assert [one.deleted for one in (await running.sync()).sources] == [0, 0]
