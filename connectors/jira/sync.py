@@ -159,7 +159,7 @@ class JiraConnector:
 
     async def _projects(self) -> list[Container]:
         if not self._cloud:
-            rows = await self._seeing(self.client.get("api/2/project", shape=list))
+            rows = await self._seeing(self.client.get("api/2/project", {"includeArchived": "true"}, shape=list))
             return [_container(row, "archived" if row.get("archived") else "live") for row in _rows(rows)]
         found: dict[str, Container] = {}
         for state, status in (("live", "live"), ("archived", "archived"), ("trashed", "deleted")):

@@ -49,7 +49,7 @@ class Known:
     key: str
     census_at: datetime | None
     mass_absence_since: datetime | None
-    items: int  #: of the whole source
+    items: int  #: of the whole source, where censuses cost by the number of items
 
 
 class Counter:
@@ -155,8 +155,12 @@ class Counter:
                     )
                 )
             ).scalar()
-            count = await connection.scalar(
-                select(func.count()).select_from(tables.items).where(tables.items.c.source == source)
+            count = (
+                0
+                if self._kind == "jira"
+                else await connection.scalar(
+                    select(func.count()).select_from(tables.items).where(tables.items.c.source == source)
+                )
             )
         return Known(row.key, row.census_at, gap, int(count or 0))
 

@@ -112,6 +112,10 @@ class Faults:
     def add(self, *faults: Fault) -> None:
         self._faults += faults
 
+    def unruly(self, by_lot: Callable[[Asked], Fault | None]) -> None:
+        """From now on this lottery decides about requests that no listed fault is meant for."""
+        self._by_lot = by_lot
+
     def clear(self) -> None:
         """From now on nothing goes wrong; the log stays."""
         self._faults.clear()
