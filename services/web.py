@@ -64,6 +64,8 @@ async def serve_http(running: "App", stages: frozenset[str], host: str, port: in
     if "ingest" in stages:
         application.router.routes.append(hooks_route(running.inbox))
     listening = socket.create_server((host, port), reuse_port=False)
+    # asyncio leaves it off for a socket of this making, and each answer's body would wait 40 ms behind its headers
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     config = uvicorn.Config(application, log_config=None, access_log=False, server_header=False, lifespan="off",
                             timeout_graceful_shutdown=2)  # fmt: skip
     server = _Server(config)
