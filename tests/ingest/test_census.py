@@ -193,6 +193,21 @@ async def test_lost_access_deletes_nothing_and_is_reversible(reader: Reader) -> 
     assert await reader.gaps() == {}
 
 
+async def test_a_container_out_of_sight_that_cannot_be_asked_for_keeps_no_other_from_being_read(
+    jira: Reader,
+) -> None:
+    """Where the questions about a project that went fail, the other projects are read all the same."""
+    jira.trackers.fill(jira.here, 3)
+    await jira.sync_well()
+    jira.trackers.later(minutes=30)
+    jira.world.set_container("WEB", "hidden")
+    new = jira.world.create(jira.there, "New")
+    jira.trackers.faults.add(Fault(when="/issue/bulkfetch", kind="answer", times=None, status=500))
+    summary = await jira.sync()
+    assert isinstance(summary.error, Retriable)
+    assert (await jira.item(new)).availability == "present"
+
+
 async def test_a_container_that_is_not_configured_any_more_keeps_its_items(reader: Reader) -> None:
     """Taking a container out of the configuration deletes nothing and loses no access."""
     reader.trackers.fill(reader.here, 3)
