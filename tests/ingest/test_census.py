@@ -193,6 +193,22 @@ async def test_lost_access_deletes_nothing_and_is_reversible(reader: Reader) -> 
     assert await reader.gaps() == {}
 
 
+async def test_issues_that_had_moved_on_hide_no_lost_access(jira: Reader) -> None:
+    """A project's access is lost although some of its issues went to another one that was archived meanwhile."""
+    items = jira.trackers.fill(jira.there, 4)
+    await jira.sync_well()
+    jira.trackers.later(minutes=30)
+    jira.world.move(items[0], jira.here)
+    jira.world.set_container("WEB", "archived")
+    jira.world.set_container("OPS", "hidden")
+    await jira.sync_well()
+    jira.trackers.later(minutes=11)
+    await jira.sync_well()
+    stored = await jira.stored()
+    lost = ["access_lost"] * 3
+    assert [stored[jira.uid(item)].availability for item in items] == ["archived", *lost]
+
+
 async def test_a_container_out_of_sight_that_cannot_be_asked_for_keeps_no_other_from_being_read(
     jira: Reader,
 ) -> None:

@@ -227,7 +227,7 @@ async def _equal(reader: Reader, seed: int) -> None:
         assert held.status == item.status, (seed, uid)
     for uid in truth.keys() & stored.keys() - live:
         state = world.containers[truth[uid].container].state
-        allowed = {*AVAILABLE[state], *(("deleted", "moved") if truth[uid].former else ())}
+        allowed = {*AVAILABLE[state], *(("deleted", "moved", "access_lost") if truth[uid].former else ())}
         assert stored[uid].availability in allowed, (seed, uid, state)
 
 
