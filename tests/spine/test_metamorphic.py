@@ -55,8 +55,9 @@ class People:
         }
 
     def act(self) -> None:
-        """One deed; none where there is nothing left to do it to."""
+        """One deed, a second after the last; none where there is nothing left to do it to."""
         with self.world.lock:
+            self.trackers.later(seconds=1)
             names = list(self._deeds)
             name = self.dice.choices(names, [weight for weight, _ in self._deeds.values()])[0]
             if name in ("create", "open_container", "close_container") or self._living():
