@@ -1,6 +1,6 @@
 """Containers that are not read any more: archived, in the trash, out of sight, or another one under the same name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,8 +15,13 @@ from services.storage import tables
 from services.storage.database import Database
 from services.storage.outages import despite_outages
 
-#: What a container takes along when it goes, and brings back; what was deleted or moved before stays so.
-_FOLLOWS = ("present", "suspect", "archived", "trashed", "access_lost")
+#: What a container takes along when it goes; what was deleted or moved before stays so, and what was in the trash
+#: before it went out of sight, too.
+_FOLLOWS = {
+    "archived": ("present", "suspect", "trashed", "access_lost"),
+    "trashed": ("present", "suspect", "archived", "access_lost"),
+    "access_lost": ("present", "suspect"),
+}
 _CHUNK = 1_000
 #: So many of its items are asked for, to tell whether a container that is not offered can be seen.
 _PROBES = 3
@@ -65,7 +70,7 @@ class Roster:
     async def _why(self, row: Any) -> Availability | None:
         """Why a container is not offered: None where it is only not configured any more, or where we are not sure.
 
-        Access is lost when some of its items say so twice, some minutes apart.
+        Access is lost when its items say so twice, some minutes apart, and none of them is seen in it.
         """
         now = self._database.now()
         if row.census_at is not None and now - row.census_at < AGAIN:
@@ -76,10 +81,9 @@ class Roster:
         refs = [Ref(uid=one.uid, key=one.key, container=row.container) for one in probes]
         looked = await self._connector.look(refs)
         await despite_outages(partial(self._asked, row, now), who=self._who)
-        reasons = {looked.left.get(ref.uid) for ref in refs}
-        if reasons in ({"archived"}, {"trashed"}):
-            return reasons.pop()
-        if reasons != {"access_lost"}:
+        elsewhere = {uid: why for uid, why in looked.left.items() if why in ("archived", "trashed")}
+        await despite_outages(partial(self._single, elsewhere), who=self._who)  # moved before, to such a project
+        if "access_lost" not in looked.left.values() or any(item.container == row.key for item in looked.items):
             return None
         since = await despite_outages(partial(self._gap_since, row.key), who=self._who)
         if since is None:
@@ -119,7 +123,7 @@ class Roster:
         query = select(table.c.uid).where(
             (table.c.source == self._connector.source)
             & (table.c.container == row.key)
-            & table.c.availability.in_([one for one in _FOLLOWS if one != why])
+            & table.c.availability.in_(_FOLLOWS[why])
         )
         while True:
             async with self._database.write() as uow:
@@ -129,6 +133,10 @@ class Roster:
                     await self._uncounted(uow.connection, row)
             if len(uids) < _CHUNK:
                 return removed
+
+    async def _single(self, left: Mapping[str, Availability]) -> None:
+        async with self._database.write() as uow:
+            await apply_left(uow, left)
 
     async def _uncounted(self, connection: Any, row: Any) -> None:
         """When it comes back, it is counted at once."""

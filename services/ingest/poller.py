@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -111,16 +111,24 @@ async def sync_source(
         run.gaps.extend(discovery.gaps)
         roster = Roster(database, connector, discovery)
         live = await roster.readable()
-        run.summary = run.summary.with_page(await roster.follow())
         counter = Counter(database, connector, kind, live)
         await _read_all(run, live, counter)
+        for step in (roster.follow, counter.look_again):
+            await _despite(run, step)
         run.gaps += [*roster.gaps, *counter.gaps]
-        run.summary = run.summary.with_page(await counter.look_again())
     except ConnectorError as error:
         run.failures.append(error)
     failure = _worst(run.failures)
     await _finish(database, name, failure, connector.requests - asked)
     return replace(run.summary, requests=connector.requests - asked, gaps=tuple(run.gaps), error=failure)
+
+
+async def _despite(run: _Pass, step: Callable[[], Awaitable[Applied]]) -> None:
+    """A step of its own, whose failure stops no other."""
+    try:
+        run.summary = run.summary.with_page(await step())
+    except ConnectorError as error:
+        run.failures.append(error)
 
 
 def _worst(failures: list[ConnectorError]) -> ConnectorError | None:

@@ -193,6 +193,37 @@ async def test_lost_access_deletes_nothing_and_is_reversible(reader: Reader) -> 
     assert await reader.gaps() == {}
 
 
+async def test_issues_that_had_moved_on_hide_no_lost_access(jira: Reader) -> None:
+    """A project's access is lost although some of its issues went to another one that was archived meanwhile."""
+    items = jira.trackers.fill(jira.there, 4)
+    await jira.sync_well()
+    jira.trackers.later(minutes=30)
+    jira.world.move(items[0], jira.here)
+    jira.world.set_container("WEB", "archived")
+    jira.world.set_container("OPS", "hidden")
+    await jira.sync_well()
+    jira.trackers.later(minutes=11)
+    await jira.sync_well()
+    stored = await jira.stored()
+    lost = ["access_lost"] * 3
+    assert [stored[jira.uid(item)].availability for item in items] == ["archived", *lost]
+
+
+async def test_a_container_out_of_sight_that_cannot_be_asked_for_keeps_no_other_from_being_read(
+    jira: Reader,
+) -> None:
+    """Where the questions about a project that went fail, the other projects are read all the same."""
+    jira.trackers.fill(jira.here, 3)
+    await jira.sync_well()
+    jira.trackers.later(minutes=30)
+    jira.world.set_container("WEB", "hidden")
+    new = jira.world.create(jira.there, "New")
+    jira.trackers.faults.add(Fault(when="/issue/bulkfetch", kind="answer", times=None, status=500))
+    summary = await jira.sync()
+    assert isinstance(summary.error, Retriable)
+    assert (await jira.item(new)).availability == "present"
+
+
 async def test_a_container_that_is_not_configured_any_more_keeps_its_items(reader: Reader) -> None:
     """Taking a container out of the configuration deletes nothing and loses no access."""
     reader.trackers.fill(reader.here, 3)
