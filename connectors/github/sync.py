@@ -62,7 +62,7 @@ class GitHubConnector:
         self.source = config.name
         self.client = GitHubClient(config, clock)
         self.numbers: dict[str, Any] = {}  #: of what the last census named, by uid
-        self._ids: dict[str, int] = {}  # repository/number -> issue id, for parents
+        self._ids: dict[str, dict[int, int]] = {}  # repository -> number -> issue id, for parents
 
     @property
     def requests(self) -> int:
@@ -178,7 +178,12 @@ class GitHubConnector:
                 yield batch
 
     def _note(self, repository: str, number: int, id_: int) -> None:
-        self._ids[f"{repository}/{number}".lower()] = id_
+        self._ids.setdefault(repository.lower(), {})[number] = id_
+
+    def _known(self, name: str) -> int | None:
+        """The id of the issue that an address names, if a page told it."""
+        repository, _, number = name.rpartition("/")
+        return self._ids.get(repository, {}).get(int(number))
 
     async def _page(
         self, container: Container, state: Checkpoint, rows: Sequence[Any], titles: Mapping[str, str], told: Histories
@@ -206,7 +211,7 @@ class GitHubConnector:
 
     async def _parents(self, rows: Sequence[Any]) -> dict[str, int | None]:
         """The ids of the parents' addresses that no page has told yet."""
-        asked = {name for row in rows if (name := parent_name(row)) is not None and name not in self._ids}
+        asked = {name for row in rows if (name := parent_name(row)) is not None and self._known(name) is None}
 
         async def id_of(name: str) -> int | None:
             repository, _, number = name.rpartition("/")
@@ -215,14 +220,14 @@ class GitHubConnector:
             except Refused:
                 return None
             if isinstance(found, int):
-                self._ids[name] = found
+                self._note(repository, int(number), found)
             return found if isinstance(found, int) else None
 
         return dict(zip(asked, await together(id_of(name) for name in asked), strict=True))
 
     def _parent(self, row: Any, asked: Mapping[str, int | None]) -> str | None:
         name = parent_name(row)
-        found = None if name is None else self._ids.get(name) or asked.get(name)
+        found = None if name is None else self._known(name) or asked.get(name)
         return None if found is None else item_uid(self.source, "issue", found)
 
     async def census(self, container: Container) -> Census:

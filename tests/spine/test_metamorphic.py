@@ -146,6 +146,7 @@ def trouble(people: People) -> list[Fault]:
     return faults + [Fault(when=anything, kind="pass", act=people.act)] * 6
 
 
+@pytest.mark.timeout(120 + 10 * SEEDS)
 async def test_any_schedule_of_faults_and_changes_ends_equal_to_the_tracker(
     sqlite_template: Path, tmp_path: Path
 ) -> None:

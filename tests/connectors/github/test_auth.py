@@ -116,8 +116,9 @@ async def test_a_token_that_dies_midway_ends_the_pass(host: Host, connector: Git
     assert seen(pages) | seen(rest) == host.truth()
 
 
-class _Forgetful(dict[str, int]):
-    def __setitem__(self, key: str, value: int) -> None: ...
+class _Forgetful(dict[str, dict[int, int]]):
+    def setdefault(self, key: str, default: dict[int, int] | None = None) -> dict[int, int]:
+        return {}
 
 
 async def test_a_suspended_installation_ends_the_pass(host: Host, connector: GitHubConnector) -> None:
