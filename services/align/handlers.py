@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any
 
 import msgspec
-from sqlalchemy import Table, bindparam, delete, select
+from sqlalchemy import Table, select
 
 from schemas import wire
 from schemas.events import ItemTouched, LedgerPosted, MilestoneChanged, WorkItemChanged, WorkItemRemoved
@@ -348,14 +348,9 @@ class _Written:
         """Write everything, keys in order, so that writers side by side never wait for each other in a ring."""
         uow = self.uow
         await uow.upsert(tables.item_states, sorted(self.states, key=lambda row: row["uid"]), replace=("content",))
-        if self.realigned:
-            await uow.connection.execute(
-                delete(tables.alignments).where(tables.alignments.c.item == bindparam("uid")),
-                [{"uid": uid} for uid in sorted(self.realigned)],
-            )
-        if self.alignments:
-            await uow.connection.execute(tables.alignments.insert(), self.alignments)
-        await _remove(uow, tables.postings, self.unposted)
+        await uow.delete(tables.alignments, [{"item": uid} for uid in sorted(self.realigned)])
+        await uow.insert(tables.alignments, self.alignments)
+        await uow.delete(tables.postings, self.unposted)
         await uow.upsert(tables.postings, self.posted, replace=(*AMOUNTS, "recorded_at"))
         await self._flush_balances()
         for name, totals in sorted(self.counts.items()):
@@ -397,13 +392,6 @@ def _alignment_rows(uid: str, state: ItemState) -> list[dict[str, Any]]:
                 }
             )
     return rows
-
-
-async def _remove(uow: UnitOfWork, table: Table, keys: Sequence[dict[str, Any]]) -> None:
-    if keys:
-        condition = [column == bindparam(f"key_{column.name}") for column in table.primary_key.columns]
-        named = [{f"key_{name}": value for name, value in key.items()} for key in keys]
-        await uow.connection.execute(delete(table).where(*condition), named)
 
 
 async def _add(uow: UnitOfWork, table: Table, totals: dict[tuple[Any, ...], int]) -> None:

@@ -4,16 +4,15 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, String, Table, and_, any_, bindparam, func, select, text
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import ARRAY, ColumnElement, Table, Text, bindparam, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas import wire
 from schemas.events import EventData
 from services.storage import tables
+from services.storage.bulk import delete_rows, insert_rows
 
 #: Any constant will do; it names the lock under which the log grows.
 _APPEND_LOCK = 0x6C6F67
@@ -34,46 +33,36 @@ class UnitOfWork:
         self.pending.append(event)
         return event
 
+    async def insert(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert the rows, none of whose keys is taken."""
+        await insert_rows(self.connection, table, rows)
+
+    async def delete(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Delete what equals any of these rows in the columns that they name."""
+        await delete_rows(self.connection, table, rows)
+
     async def upsert(self, table: Table, rows: Sequence[Mapping[str, Any]], *, replace: Iterable[str] = ()) -> None:
         """Insert the rows; where the key is taken, replace these columns (none: leave the row as it is)."""
-        if rows:
-            await self.connection.execute(self._insert(table, dict.fromkeys(replace, "replace")), list(rows))
+        await insert_rows(self.connection, table, rows, dict.fromkeys(replace, "replace"))
 
     async def accumulate(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add the rows' amounts (all columns beside the key) to what is there; what comes to nought is deleted.
 
         Give the rows in the order of their keys, so that writers side by side never wait for each other in a ring.
         """
-        if not rows:
-            return
-        key = list(table.primary_key.columns)
-        amounts = [column for column in table.columns if not column.primary_key]
-        statement = self._insert(table, {column.name: "add" for column in amounts})
-        totals = await self.connection.execute(statement.returning(*key, *amounts), list(rows))
-        spent = [row for row in totals if not any(row[len(key) :])]
-        if spent:
-            condition = and_(*(column == bindparam(f"key_{column.name}") for column in key))
-            values = [{f"key_{column.name}": row[index] for index, column in enumerate(key)} for row in spent]
-            await self.connection.execute(table.delete().where(condition), values)
+        amounts = [column.name for column in table.columns if not column.primary_key]
+        await insert_rows(self.connection, table, rows, dict.fromkeys(amounts, "add"))
+        spent = dict.fromkeys(amounts, 0)
+        await delete_rows(self.connection, table, [{**row, **spent} for row in rows])
 
     def among(self, column: ColumnElement[str], values: Collection[str]) -> ColumnElement[bool]:
         """That the column has one of these values, however many, as one parameter."""
         if self.connection.dialect.name == "sqlite":
-            given = func.json_each(bindparam(None, json.dumps(list(values)), unique=True)).table_valued("value")
-            return column.in_(select(given.c.value))
-        return column == any_(bindparam(None, list(values), type_=ARRAY(String), unique=True))
-
-    def _insert(self, table: Table, changes: Mapping[str, Literal["replace", "add"]]) -> Any:
-        insert: Any = sqlite_insert if self.connection.dialect.name == "sqlite" else postgresql_insert
-        statement = insert(table)
-        new = {
-            name: statement.excluded[name] if what == "replace" else table.c[name] + statement.excluded[name]
-            for name, what in changes.items()
-        }
-        key = list(table.primary_key.columns)
-        if not new:
-            return statement.on_conflict_do_nothing(index_elements=key)
-        return statement.on_conflict_do_update(index_elements=key, set_=new)
+            listed = func.json_each(bindparam(None, json.dumps(list(values)), unique=True)).table_valued("value")
+            return column.in_(select(listed.c.value))
+        # A table to join with: a plan made once for any array may compare every row with every value.
+        given = func.unnest(bindparam(None, list(values), type_=ARRAY(Text), unique=True))
+        return column.in_(select(given))
 
 
 async def append(connection: AsyncConnection, pending: Sequence[wire.Event]) -> bool:
@@ -100,7 +89,7 @@ async def append_rows(connection: AsyncConnection, rows: Sequence[Mapping[str, A
     if not rows:
         return
     await lock_log(connection)
-    await connection.execute(tables.log.insert(), list(rows))
+    await insert_rows(connection, tables.log, rows)
 
 
 async def lock_log(connection: AsyncConnection) -> None:

@@ -3,20 +3,24 @@
 import asyncio
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any
+from unittest.mock import patch
 
 from aiokafka import AIOKafkaConsumer
-from sqlalchemy import Delete, Insert, Update, event, func, select
+from sqlalchemy import Table, event, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas import wire
 from services.align.handlers import Aligner
 from services.ingest.apply import apply_items
-from services.storage import tables
+from services.storage import bulk, tables, unit_of_work
+from services.storage.bulk import Changes
 from services.storage.database import Database
 from services.storage.unit_of_work import UnitOfWork
 from services.stream.broker import KafkaSettings, provision
@@ -29,8 +33,15 @@ from tests.benchmarks.parts import a_database, items, said
 from tests.parts import eventually
 
 _BATCH = 500
-#: A statement and its rows, as they were given to the database.
-Write = tuple[Any, Any]
+
+
+@dataclass(frozen=True)
+class Written:
+    """Rows that the stage gave to the database in one statement."""
+
+    table: Table
+    rows: Sequence[Mapping[str, Any]]
+    changes: Changes | None
 
 
 @dataclass
@@ -39,14 +50,14 @@ class _Watched:
 
     handled: int = 0
     commits: list[tuple[int, float]] = field(default_factory=list)
-    transactions: list[list[Write]] = field(default_factory=list)
+    transactions: list[list[Written]] = field(default_factory=list)
     aligner: Aligner = field(default_factory=lambda: Aligner(()))
 
     async def handle(self, uow: UnitOfWork, events: Sequence[wire.Event]) -> None:
         await self.aligner.handle(uow, events)
         self.handled += len(events)
 
-    def committed(self, writes: Sequence[Write]) -> None:
+    def committed(self, writes: Sequence[Written]) -> None:
         self.commits.append((self.handled, perf_counter()))
         self.transactions.append(list(writes))
 
@@ -66,44 +77,47 @@ async def _measure(transport: str, kind: str, database: Database, count: int) ->
     last = await _end_of_log(database)
     watched = _Watched()
     consumer = Consumer("align", (wire.WORK, wire.ALIGN), watched.handle, batch=_BATCH)
-    raw = ""
-    with _watching(database, watched):
-        if transport == "embedded":
+    if transport == "embedded":
+        with _watching(database, watched):
             await EmbeddedStream(database, [consumer]).settle()
-        else:
-            async with _a_topic_full(database) as settings:
-                raw = f"raw aiokafka consumption {await _raw(settings, count):,.0f}/s, "
+        bare, raw = await _bare(database, last, watched.handled, watched.transactions, _from_log(database)), ""
+    else:
+        async with _a_topic_full(database) as settings:
+            with _watching(database, watched):
                 await KafkaStream(database, [consumer], settings).settle()
+            raw = f"raw aiokafka consumption {await _raw(settings, count):,.0f}/s, "
+            bare = await _bare(database, last, watched.handled, watched.transactions, _from_broker(settings))
     (early, began), (handled, ended) = watched.commits[0], watched.commits[-1]
-    rate = (handled - early) / (ended - began)
-    bare = (handled - early) / await _bare(database, last, watched.transactions)
+    rate, bare_rate = (handled - early) / (ended - began), (handled - early) / bare
     said(
-        f"projection, {transport} on {kind}: {rate:,.0f} events/s committed, {raw}bare loop {bare:,.0f}/s, "
-        f"ratio {rate / bare:.2f} ({handled} events of {count} items in {len(watched.commits)} transactions)"
+        f"projection, {transport} on {kind}: {rate:,.0f} events/s committed, {raw}bare loop {bare_rate:,.0f}/s, "
+        f"ratio {rate / bare_rate:.2f} ({handled} events of {count} items in {len(watched.commits)} transactions)"
     )
 
 
 @contextmanager
 def _watching(database: Database, watched: _Watched) -> Iterator[None]:
     """Tells of every transaction in which the stage wrote, and what."""
-    current: list[Write] = []
+    current: list[Written] = []
 
-    def executed(_connection: Any, statement: Any, many: Any, one: Any, _options: Any) -> None:
-        if isinstance(statement, Insert | Update | Delete):
-            current.append((statement, many or one or None))
+    async def insert_rows(
+        connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]], changes: Changes | None = None
+    ) -> None:
+        if rows:
+            current.append(Written(table, list(rows), changes))
+        await bulk.insert_rows(connection, table, rows, changes)
 
     def committed(_connection: Any) -> None:
-        if any(statement.table is tables.item_states for statement, _ in current):
+        if any(written.table is tables.item_states for written in current):
             watched.committed(current)
         current.clear()
 
     engine = database._writer.sync_engine
-    event.listen(engine, "before_execute", executed)
     event.listen(engine, "commit", committed)
     try:
-        yield
+        with patch.object(unit_of_work, "insert_rows", insert_rows):
+            yield
     finally:
-        event.remove(engine, "before_execute", executed)
         event.remove(engine, "commit", committed)
 
 
@@ -137,47 +151,102 @@ async def _end_of_log(database: Database) -> int:
         return (await connection.execute(select(func.max(tables.log.c.position)))).scalar() or 0
 
 
-async def _raw(settings: KafkaSettings, count: int) -> float:
-    """Records a second that a plain aiokafka consumer fetches from the same topic, and does nothing with."""
-    consumer = AIOKafkaConsumer(
-        settings.topic(wire.WORK.name),
+@asynccontextmanager
+async def _a_reader(settings: KafkaSettings, *topics: wire.Topic) -> AsyncIterator[AIOKafkaConsumer]:
+    reader = AIOKafkaConsumer(
+        *(settings.topic(topic.name) for topic in topics),
         bootstrap_servers=list(settings.bootstrap_servers),
         auto_offset_reset="earliest",
         isolation_level="read_committed",
         enable_auto_commit=False,
     )
-    await consumer.start()
+    await reader.start()
     try:
+        yield reader
+    finally:
+        await reader.stop()
+
+
+async def _raw(settings: KafkaSettings, count: int) -> float:
+    """Records a second that a plain aiokafka consumer fetches from the same topic, and does nothing with."""
+    async with _a_reader(settings, wire.WORK) as reader:
         fetched, began = 0, perf_counter()
         while fetched < count:
-            batches = await consumer.getmany(timeout_ms=1000, max_records=_BATCH)
+            batches = await reader.getmany(timeout_ms=1000, max_records=_BATCH)
             fetched += sum(map(len, batches.values()))
         return fetched / (perf_counter() - began)
-    finally:
-        await consumer.stop()
 
 
-async def _bare(database: Database, last: int, transactions: Sequence[Sequence[Write]]) -> float:
-    """Seconds to read and decode the same events and to write the same rows, in transactions as large.
+async def _from_log(database: Database) -> AsyncIterator[list[bytes]]:
+    """The events in the log's order, a batch at a time."""
+    log, position = tables.log.c, 0
+    while True:
+        async with database.read() as connection:
+            rows = await connection.execute(
+                select(log.position, log.value).where(log.position > position).order_by(log.position).limit(_BATCH)
+            )
+            batch = rows.all()
+        position = batch[-1].position
+        yield [row.value for row in batch]
 
-    The first transaction is not timed, here and in the stage: whoever comes first has the statements compiled.
+
+async def _from_broker(settings: KafkaSettings) -> AsyncIterator[list[bytes]]:
+    """The events as the broker gives them, a batch at a time."""
+    async with _a_reader(settings, wire.WORK, wire.ALIGN) as reader:
+        while True:
+            batches = await reader.getmany(timeout_ms=1000, max_records=_BATCH)
+            yield [record.value for records in batches.values() for record in records]
+
+
+async def _bare(
+    database: Database,
+    last: int,
+    events: int,
+    transactions: Sequence[Sequence[Written]],
+    batches: AsyncIterator[list[bytes]],
+) -> float:
+    """Seconds to fetch and decode the same events and to upsert the same rows, in transactions as large.
+
+    The loop anybody would write: one SQLAlchemy statement a table, executed with a list of rows. The first
+    transaction is not timed, here and in the stage: whoever comes first has the statements compiled.
     """
+    await _empty(database, last, transactions)
+    began, fetched = 0.0, 0
+    for index, writes in enumerate(transactions):
+        while fetched < events * (index + 1) // len(transactions):
+            values = await anext(batches)
+            fetched += len(values)
+            for value in values:
+                wire.decode(value)
+        async with database.write() as uow:
+            for written in writes:
+                await uow.connection.execute(_upsert(database, written), written.rows)
+        began = began or perf_counter()
+    seconds = perf_counter() - began
+    await batches.aclose()  # type: ignore[attr-defined]
+    return seconds
+
+
+async def _empty(database: Database, last: int, transactions: Sequence[Sequence[Written]]) -> None:
     async with database.write() as uow:
-        for table in dict.fromkeys(statement.table for writes in transactions for statement, _ in writes):
+        for table in dict.fromkeys(written.table for writes in transactions for written in writes):
             ours = table.c.position > last if table is tables.log else table.c[table.columns[0].name].is_not(None)
             await uow.connection.execute(table.delete().where(ours))
-    log = tables.log.c
-    began = 0.0
-    for index, writes in enumerate(transactions):
-        low, high = last * index // len(transactions), last * (index + 1) // len(transactions)
-        async with database.read() as connection:
-            values = await connection.execute(
-                select(log.value).where((log.position > low) & (log.position <= high)).order_by(log.position)
-            )
-            for row in values:
-                wire.decode(row.value)
-        async with database.write() as uow:
-            for statement, rows in writes:
-                await uow.connection.execute(statement, rows)
-        began = began or perf_counter()
-    return perf_counter() - began
+
+
+def _upsert(database: Database, written: Written) -> Any:
+    table, changes = written.table, written.changes
+    statement: Any = sqlite.insert(table) if database.is_sqlite else postgresql.insert(table)
+    if table is tables.log:
+        return statement
+    key = list(table.primary_key.columns)
+    if changes is None:
+        # The stage deletes such rows first when there are any.
+        changes = dict.fromkeys([one.name for one in table.columns if not one.primary_key], "replace")
+    new = {
+        name: statement.excluded[name] if what == "replace" else table.c[name] + statement.excluded[name]
+        for name, what in changes.items()
+    }
+    if not new:
+        return statement.on_conflict_do_nothing(index_elements=key)
+    return statement.on_conflict_do_update(index_elements=key, set_=new)

@@ -1,0 +1,153 @@
+"""Many rows in one statement: compiled once, and given to the driver without a dictionary a row.
+
+SQLite takes tuples through ``executemany``; PostgreSQL takes a column an array, and unnests them. Both read each
+row in the order in which it was given.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Literal
+
+from sqlalchemy import (
+    ARRAY,
+    Delete,
+    Dialect,
+    Insert,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    column,
+    func,
+    select,
+)
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import TypeEngine
+
+#: What becomes of a row whose key is taken, by column; none: it stays as it is.
+Changes = Mapping[str, Literal["replace", "add"]]
+_Names = tuple[str, ...]
+_OnConflict = tuple[tuple[str, str], ...] | None
+_OfColumn = Callable[[list[Any]], list[Any]]
+
+
+async def insert_rows(
+    connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]], changes: Changes | None = None
+) -> None:
+    """Insert rows that all name the same columns. Without ``changes`` a key that is taken is an error."""
+    if not rows:
+        return
+    if defaults := _defaults(table, tuple(rows[0])):
+        rows = [{**defaults, **row} for row in rows]
+    names = tuple(rows[0])
+    on_conflict = None if changes is None else tuple(changes.items())
+    if connection.dialect.name == "sqlite":
+        await _execute_many(connection, _insert_values(table, names, on_conflict), names, rows)
+    else:
+        if changes is not None and len(rows) > 1:
+            # One statement may not touch a row twice; the last one would have stood.
+            key = [one.name for one in table.primary_key.columns]
+            rows = list({tuple([row[name] for name in key]): row for row in rows}.values())
+        await connection.execute(_insert_arrays(table, names, on_conflict), _columns(names, rows))
+
+
+async def delete_rows(connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Delete what equals any of these rows in the columns that they name."""
+    if not rows:
+        return
+    names = tuple(rows[0])
+    if connection.dialect.name == "sqlite":
+        await _execute_many(connection, _delete_values(table, names), names, rows)
+    else:
+        await connection.execute(_delete_arrays(table, names), _columns(names, rows))
+
+
+@lru_cache(maxsize=256)
+def _defaults(table: Table, names: _Names) -> dict[str, Any]:
+    """The values of columns that the rows leave out and the table has a default for."""
+    unnamed: list[Any] = [one for one in table.columns if one.name not in names and one.default is not None]
+    return {one.name: one.default.arg for one in unnamed}
+
+
+def _columns(names: _Names, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    return {name: [row[name] for row in rows] for name in names}
+
+
+async def _execute_many(
+    connection: AsyncConnection, statement: Insert | Delete, names: _Names, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    sql, parameters = _compiled(statement, connection.dialect)
+    columns = _columns(names, rows)
+    values = [columns[name] if process is None else process(columns[name]) for name, process in parameters]
+    await connection.exec_driver_sql(sql, list(zip(*values, strict=True)))
+
+
+@lru_cache(maxsize=256)
+def _compiled(statement: Insert | Delete, dialect: Dialect) -> tuple[str, tuple[tuple[str, _OfColumn | None], ...]]:
+    """A statement's text, and its parameters in their order, each with what makes the driver's values of it."""
+    compiled: Any = statement.compile(dialect=dialect)
+    return str(compiled), tuple((name, _of_column(compiled.binds[name].type, dialect)) for name in compiled.positiontup)
+
+
+def _of_column(type_: TypeEngine[Any], dialect: Dialect) -> _OfColumn | None:
+    process = type_.dialect_impl(dialect).bind_processor(dialect)
+    if process is None or isinstance(type_, LargeBinary):  # the driver takes bytes as they are
+        return None
+
+    def each_object_once(values: list[Any]) -> list[Any]:
+        # A batch has few days and moments, many times over.
+        made = {name: process(value) for name, value in {id(value): value for value in values}.items()}
+        return [made[id(value)] for value in values]
+
+    return each_object_once
+
+
+@lru_cache(maxsize=256)
+def _insert_values(table: Table, names: _Names, on_conflict: _OnConflict) -> Insert:
+    values = {name: bindparam(name, type_=table.c[name].type) for name in names}
+    statement: Insert = _on_conflict(sqlite_insert(table).values(values), table, on_conflict)
+    return statement
+
+
+@lru_cache(maxsize=256)
+def _delete_values(table: Table, names: _Names) -> Delete:
+    return table.delete().where(*(table.c[name] == bindparam(name, type_=table.c[name].type) for name in names))
+
+
+@lru_cache(maxsize=256)
+def _insert_arrays(table: Table, names: _Names, on_conflict: _OnConflict) -> Insert:
+    given = _unnested(table, names)
+    ordered = select(*(given.c[name] for name in names)).order_by(given.c.ordinality)
+    statement: Insert = _on_conflict(postgresql_insert(table).from_select(list(names), ordered), table, on_conflict)
+    return statement
+
+
+@lru_cache(maxsize=256)
+def _delete_arrays(table: Table, names: _Names) -> Delete:
+    given = _unnested(table, names)
+    return table.delete().where(and_(*(table.c[name] == given.c[name] for name in names)))
+
+
+def _unnested(table: Table, names: _Names) -> Any:
+    # A cast to a shorter text would cut it without a word; the column itself refuses it.
+    types = {name: Text() if isinstance(table.c[name].type, String) else table.c[name].type for name in names}
+    arrays = [bindparam(name, type_=ARRAY(types[name])) for name in names]
+    columns = [column(name, types[name]) for name in names]
+    return func.unnest(*arrays).table_valued(*columns, with_ordinality="ordinality").render_derived(name="given")
+
+
+def _on_conflict(statement: Any, table: Table, changes: _OnConflict) -> Any:
+    if changes is None:
+        return statement
+    key = list(table.primary_key.columns)
+    new = {
+        name: statement.excluded[name] if what == "replace" else table.c[name] + statement.excluded[name]
+        for name, what in changes
+    }
+    if not new:
+        return statement.on_conflict_do_nothing(index_elements=key)
+    return statement.on_conflict_do_update(index_elements=key, set_=new)
