@@ -6,6 +6,8 @@ from schemas import wire
 from services.stream.delivery import Consumer, Handler
 
 ALIGN, STEER, ALERT = "align", "steer", "alert"
+#: Many, as a parent is weighed once for all its children in a batch.
+ALIGN_BATCH = 2_000
 
 
 def consumers(*, align: Handler, steer: Handler, alert: Handler) -> Sequence[Consumer]:
@@ -18,7 +20,7 @@ def consumers(*, align: Handler, steer: Handler, alert: Handler) -> Sequence[Con
     | alert | drift | notes whom to tell of findings that opened, worsened or closed |
     """
     return (
-        Consumer(ALIGN, (wire.WORK, wire.ALIGN), align),
+        Consumer(ALIGN, (wire.WORK, wire.ALIGN), align, batch=ALIGN_BATCH),
         Consumer(STEER, (wire.LEDGER,), steer),
         Consumer(ALERT, (wire.DRIFT,), alert),
     )

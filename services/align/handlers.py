@@ -39,6 +39,9 @@ _STATE: msgspec.json.Decoder[ItemState] = msgspec.json.Decoder(ItemState)
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 _CHUNK = 1_000
 _NEW = ItemState()
+_NOTHING_YET = _ENCODER.encode(_NEW)
+#: Tables of counts that are sums over items, by the names that they have in an item's state too.
+_COUNTS = ("activity", "baseline_done", "estimates", "headcounts")
 _POSTING = ("item", "day", "node", "type", "kind", *AMOUNTS, "recorded_at")
 
 
@@ -111,10 +114,26 @@ class Aligner:
         return posted
 
     async def align(self, uow: UnitOfWork, uids: Sequence[str]) -> "Aligned":
-        """Compute these items anew and book the differences. Does nothing before the first ``apply``."""
+        """Compute these items anew and book the differences. Does nothing before the first ``apply``.
+
+        Parents on which that weighs are looked at in the same transaction, unless another one holds them.
+        """
         applied = await applied_strategies(uow.connection)
         if not applied or not uids:
             return Aligned()
+        first = await self._align_some(uow, uids, applied)
+        weighed_on = [uid for uid, cause in first.touched.items() if cause == "children"]
+        parents = await _not_held_elsewhere(uow, sorted(weighed_on))
+        if not parents:
+            return first
+        second = await self._align_some(uow, parents, applied)
+        left = {uid: cause for uid, cause in first.touched.items() if uid not in set(parents)}
+        posted = dict(first.posted)
+        for node, day in second.posted.items():
+            posted[node] = min(day, posted.get(node, day))
+        return Aligned(left | second.touched, posted)
+
+    async def _align_some(self, uow: UnitOfWork, uids: Sequence[str], applied: Sequence[AppliedStrategy]) -> "Aligned":
         versions = self._versions(applied)
         zone = applied[-1].zone
         batch = await _load(uow, uids)
@@ -173,16 +192,12 @@ async def _rows(
 
 async def _load(uow: UnitOfWork, uids: Sequence[str]) -> _Batch:
     batch = _Batch()
-    milestones: set[str] = set()
-    for row in await _rows(uow, tables.items, "uid", uids, "uid", "content"):
-        item = _ITEM.decode(row.content)
-        life = lifetime(item)
-        batch.items[item.uid] = item
-        batch.lives[item.uid] = life
-        batch.parents[item.uid] = parents_of(life, item.uid)
-        for _, state in life:
-            milestones.update(state.milestones)
+    parents = _take_in(batch, await _rows(uow, tables.items, "uid", uids, "uid", "content"))
+    while parents:
+        # A parent that was never aligned comes along: else its children would be looked at twice.
+        parents = _take_in(batch, await _never_aligned(uow, parents))
     await _load_states(uow, batch)
+    milestones = {uid for life in batch.lives.values() for _, state in life for uid in state.milestones}
     if milestones:
         titles = await _rows(uow, tables.milestones, "uid", milestones, "uid", "title")
         batch.titles = {row.uid: row.title for row in titles}
@@ -193,6 +208,44 @@ async def _load(uow: UnitOfWork, uids: Sequence[str]) -> _Batch:
     return batch
 
 
+def _take_in(batch: _Batch, rows: Iterable[Any]) -> list[str]:
+    """Take stored items into the batch; their parents that are not in it."""
+    parents: set[str] = set()
+    for row in rows:
+        item = _ITEM.decode(row.content)
+        life = lifetime(item)
+        batch.items[item.uid] = item
+        batch.lives[item.uid] = life
+        batch.parents[item.uid] = parents_of(life, item.uid)
+        parents |= batch.parents[item.uid]
+    return sorted(parents - batch.items.keys())
+
+
+async def _never_aligned(uow: UnitOfWork, uids: Sequence[str]) -> Sequence[Any]:
+    items, states = tables.items.c, tables.item_states.c
+    statement = (
+        select(items.uid, items.content)
+        .select_from(tables.items.outerjoin(tables.item_states, items.uid == states.uid))
+        .where(uow.among(items.uid, uids), states.uid.is_(None) | (states.content == _NOTHING_YET))
+        .order_by(items.uid)
+    )
+    return (await uow.connection.execute(statement)).all()
+
+
+async def _not_held_elsewhere(uow: UnitOfWork, uids: Sequence[str]) -> Sequence[str]:
+    """Those of these items that can be computed without waiting for another transaction: they are locked now."""
+    if not uids or uow.connection.dialect.name == "sqlite":
+        return uids
+    states = tables.item_states.c
+    above = dict.fromkeys(uids, "")
+    for row in await _rows(uow, tables.items, "uid", uids, "uid", "parent"):
+        above[row.uid] = row.parent or ""
+    wanted = sorted({*above, *above.values()} - {""})
+    statement = select(states.uid).where(uow.among(states.uid, wanted)).order_by(states.uid)
+    held = {row.uid for row in await uow.connection.execute(statement.with_for_update(skip_locked=True))}
+    return [uid for uid, parent in above.items() if uid in held and (not parent or parent in held)]
+
+
 async def _load_states(uow: UnitOfWork, batch: _Batch) -> None:
     wanted = set(batch.items).union(*batch.parents.values())
     rows = [*await _rows(uow, tables.item_states, "uid", wanted, lock=True)]
@@ -200,8 +253,7 @@ async def _load_states(uow: UnitOfWork, batch: _Batch) -> None:
         # An item that is not there yet cannot be locked; a placeholder can, and keeps parent and child from missing
         # each other in two transactions at once.
         missing = sorted(wanted - {row.uid for row in rows})
-        empty = _ENCODER.encode(_NEW)
-        await uow.upsert(tables.item_states, [{"uid": uid, "content": empty} for uid in missing])
+        await uow.upsert(tables.item_states, [{"uid": uid, "content": _NOTHING_YET} for uid in missing])
         rows += await _rows(uow, tables.item_states, "uid", missing, lock=True)
     for row in rows:
         state = _STATE.decode(row.content)
@@ -256,11 +308,11 @@ def _state(batch: _Batch, uid: str, booked: Booked) -> ItemState:
         cycle=path.companions,
         unbroken=booked.unbroken,
         alignment=segments(path.decided),
-        postings=[(*key, amounts) for key, amounts in sorted(booked.postings.items())],
-        headcounts=[(*key, count) for key, count in sorted(booked.headcounts.items()) if count],
-        estimates=[(*key, count) for key, count in sorted(booked.estimates.items()) if count],
-        activity=[(*key, count) for key, count in sorted(booked.activity.items()) if count],
-        baseline_done=_baseline_done(batch.baseline.get(uid, []), booked),
+        postings=sorted([(*key, amounts) for key, amounts in booked.postings.items()]),
+        headcounts=sorted([(*key, count) for key, count in booked.headcounts.items() if count]),
+        estimates=sorted([(*key, count) for key, count in booked.estimates.items() if count]),
+        activity=sorted([(*key, count) for key, count in booked.activity.items() if count]),
+        baseline_done=_baseline_done(batch.baseline.get(uid, ()), booked),
     )
 
 
@@ -287,9 +339,11 @@ def _raise_to_parents(batch: _Batch, old: ItemState, new: ItemState, *, done: se
 
 
 def _changes(new: Sequence[tuple[Any, ...]], old: Sequence[tuple[Any, ...]]) -> dict[tuple[Any, ...], int]:
-    changes: dict[tuple[Any, ...], int] = {tuple(row[:-1]): row[-1] for row in new}
+    changes: dict[tuple[Any, ...], int] = {row[:-1]: row[-1] for row in new}
+    if not old:
+        return changes
     for row in old:
-        key = tuple(row[:-1])
+        key = row[:-1]
         changes[key] = changes.get(key, 0) - row[-1]
     return {key: change for key, change in changes.items() if change}
 
@@ -306,7 +360,7 @@ class _Written:
     unposted: list[dict[str, Any]] = field(default_factory=list)
     posted: list[dict[str, Any]] = field(default_factory=list)
     balances: dict[tuple[Any, ...], Amounts] = field(default_factory=dict)
-    counts: dict[str, dict[tuple[Any, ...], int]] = field(default_factory=dict)
+    counts: dict[str, dict[tuple[Any, ...], int]] = field(default_factory=lambda: {name: {} for name in _COUNTS})
 
     def add(self, uid: str, old: ItemState, new: ItemState, posted: dict[str, date]) -> None:
         """Take in one item: what it contributes now, less what it contributed before."""
@@ -320,29 +374,31 @@ class _Written:
             self.alignments += _alignment_rows(uid, new)
         if new.postings != old.postings:
             self._post(uid, _keyed(new), _keyed(old), posted)
-        for name in ("headcounts", "estimates", "activity", "baseline_done"):
+        for name, total in self.counts.items():
             after, before = getattr(new, name), getattr(old, name)
             if after != before:
-                total = self.counts.setdefault(name, {})
                 for key, change in _changes(after, before).items():
                     total[key] = total.get(key, 0) + change
-        for version, node, day in _changes(new.baseline_done, old.baseline_done):
-            if version:
-                posted[node] = min(day, posted.get(node, day))
+        if new.baseline_done != old.baseline_done:
+            for version, node, day in _changes(new.baseline_done, old.baseline_done):
+                if version:
+                    posted[node] = min(day, posted.get(node, day))
 
     def _post(
         self, uid: str, new: dict[PostingKey, Amounts], old: dict[PostingKey, Amounts], posted: dict[str, date]
     ) -> None:
-        for key, change in difference(new, old).items():
+        now = self.uow.now
+        for key, change in (difference(new, old) if old else new).items():
             day, node, kind, what = key
             if key in new:
-                self.posted.append(dict(zip(_POSTING, (uid, *key, *new[key], self.uow.now), strict=True)))
+                self.posted.append(dict(zip(_POSTING, (uid, *key, *new[key], now), strict=True)))
             else:
                 self.unposted.append(dict(zip(_POSTING[:5], (uid, *key), strict=True)))
             balance = (node, day, kind, what)
             total = self.balances.get(balance)
             self.balances[balance] = change if total is None else plus(total, change)
-            posted[node] = min(day, posted.get(node, day))
+            if node not in posted or day < posted[node]:
+                posted[node] = day
 
     async def flush(self) -> None:
         """Write everything, keys in order, so that writers side by side never wait for each other in a ring."""
@@ -353,7 +409,7 @@ class _Written:
         await uow.delete(tables.postings, self.unposted)
         await uow.upsert(tables.postings, self.posted, replace=(*AMOUNTS, "recorded_at"))
         await self._flush_balances()
-        for name, totals in sorted(self.counts.items()):
+        for name, totals in self.counts.items():
             await _add(uow, tables.metadata.tables[name], totals)
 
     async def _flush_balances(self) -> None:
@@ -373,19 +429,20 @@ def _keyed(state: ItemState) -> dict[PostingKey, Amounts]:
 def _alignment_rows(uid: str, state: ItemState) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for index, segment in enumerate(state.alignment):
-        ends = state.alignment[index + 1].since if index + 1 < len(state.alignment) else None
-        for node, share, level, rule, inherited_from in segment.rows:
+        began = moment(segment.since)
+        ended = moment(state.alignment[index + 1].since) if index + 1 < len(state.alignment) else None
+        for row in segment.rows:
             rows.append(
                 {
                     "item": uid,
                     "seq": len(rows),
-                    "node": node,
-                    "share": share,
-                    "level": level,
-                    "rule": rule,
-                    "inherited_from": inherited_from,
-                    "valid_from": moment(segment.since),
-                    "valid_to": None if ends is None else moment(ends),
+                    "node": row.node,
+                    "share": row.share,
+                    "level": row.level,
+                    "rule": row.rule,
+                    "inherited_from": row.inherited_from,
+                    "valid_from": began,
+                    "valid_to": ended,
                     "ambiguous": segment.ambiguous,
                     "rule_error": segment.rule_error,
                     "unbroken": state.unbroken,

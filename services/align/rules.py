@@ -95,12 +95,12 @@ class Inherited(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True):
-    """One share of an item: of `SHARE` parts, for a node, ``run`` or ``none``."""
+    """One share of an item: of `SHARE` parts, for a node, ``run`` or ``none``; no rule says so of unaligned work."""
 
     node: str
     share: int
-    level: str
-    rule: str
+    level: str | None
+    rule: str | None
     inherited_from: str | None
 
 
@@ -230,7 +230,10 @@ class Rules:
                     self._pin_ends.setdefault(name, set()).add(pin.until)
 
     def own(self, facts: Facts, on: date) -> Own | None:
-        """What the item's own evidence says on a day, inheritance aside; None where nothing speaks or fails."""
+        """What the item's own evidence says on a day, inheritance aside; None where nothing speaks or fails.
+
+        The day matters to pins only (`pin_ends`).
+        """
         view = self._view(facts)
         found: dict[str, _Rule] = {}
         doubts: list[Doubt] = []

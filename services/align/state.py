@@ -17,7 +17,7 @@ import msgspec
 from schemas.amounts import SHARE
 from schemas.work import WorkItem
 from services.align.described import Described, renamings
-from services.align.rules import AncestorNames, Decided, Facts, Inherited, Rules, inherit
+from services.align.rules import AncestorNames, Decided, Facts, Inherited, Row, Rules, inherit
 from services.ledger.history import Snapshot, Timeline, day_ends, day_of, merged, micros, value_at
 from services.ledger.postings import (
     UNALIGNED,
@@ -74,7 +74,7 @@ class Course(msgspec.Struct, frozen=True):
     @property
     def companions(self) -> tuple[str, ...]:
         """Everything it ever was on a cycle with: what weighs on one member weighs on all."""
-        return tuple(sorted({uid for _, moment in self.moments for uid in moment.cycle}))
+        return tuple(sorted({uid for _, moment in self.moments if moment.cycle for uid in moment.cycle}))
 
 
 def parents_of(life: Timeline[Snapshot], uid: str) -> set[str]:
@@ -95,15 +95,16 @@ def _turning_points(
     zone: ZoneInfo,
 ) -> list[int]:
     born = life[0][0]
-    points = {at for at, _ in life}
+    others: set[int] = set()
     for index, (began, state) in enumerate(life):
         bequests = parents.get(state.parent) if state.parent is not None else None
-        if bequests is not None:
+        if bequests is not None and len(bequests) > 1:
             ends = life[index + 1][0] if index + 1 < len(life) else _NEVER
-            points.update([at for at, _ in bequests if began < at < ends])
-    points.update([version.since for version in versions if version.since > born])
-    points.update([at for at in (_next_midnight(last, zone) for last in pins) if at > born])
-    return sorted(points)
+            others.update([at for at, _ in bequests if began < at < ends])
+    others.update([version.since for version in versions if version.since > born])
+    others.update([at for at in (_next_midnight(last, zone) for last in pins) if at > born])
+    points = [at for at, _ in life]
+    return sorted(others.union(points)) if others else points
 
 
 _NEVER = 2**63
@@ -135,8 +136,8 @@ def course(
         state = life[bisect_right(began, at) - 1][1]
         above = _above(item, state, parents, at)
         version = versions[max(bisect_right(starts, at) - 1, 0)]
-        on = day_of(at, zone)
-        evidence = (version.number, above, on if pins else None, _EVIDENCE(state))
+        on = day_of(at, zone) if pins else _ANY_DAY
+        evidence = (version.number, above, on, _EVIDENCE(state))
         if evidence == known:
             moments.append((at, moments[-1][1]._replace(state=state)))
             continue
@@ -164,6 +165,7 @@ def course(
 #: What rules other than expressions look at in a state.
 _EVIDENCE = attrgetter("container", "type", "labels", "components", "milestones", "parent", "team", "fields")
 _EMPTY = Bequest((), ())
+_ANY_DAY = date.min
 
 
 def _parent(item: WorkItem, state: Snapshot) -> str | None:
@@ -244,37 +246,54 @@ def book(item: WorkItem, course: Course, children: Mapping[str, Sequence[tuple[d
     ``children`` are the daily changes in the number of children that count (or have descendants that do), of the
     item itself and of its companions.
     """
-    ends = dict(day_ends(course.moments, zone))
     broken = {uid: broken_down_days(changes) for uid, changes in children.items()}
-    turns = {day for changes in broken.values() for day, _ in changes}
-    moment = course.moments[0][1]
-    days: list[tuple[date, Day]] = []
-    active: list[tuple[date, str | None]] = []
-    spent: list[tuple[date, int]] = []
     booked = Booked()
-    for on in sorted(ends.keys() | turns):
-        moment = ends.get(on, moment)
+    days: list[tuple[date, Day]] = []
+    spent: list[tuple[date, int]] = []
+    nodes, upward = "", None
+    estimates: set[tuple[str, str, int]] = set()
+    for on, moment in _stretches(course, broken, zone):
+        state = moment.state
         covered = bool(broken) and any(_in_force(broken.get(uid, ()), on) for uid in (item.uid, *moment.cycle))
-        day = _day_of(item, moment.state, moment.decided, covered)
+        day = _day_of(item, state, moment.decided, covered)
         days.append((on, day))
-        active.append((on, moment.upward if day.in_scope or covered else None))
-        spent.append((on, int(moment.state.time_spent_s or 0)))
-        booked.finished.append((on, moment.state.finished))
-    booked.postings = postings(days) | effort(spent, [(on, day.alignment) for on, day in days])
-    _count_heads(booked, days)
-    _count_estimates(booked, days)
-    _weigh_on_parents(booked, active)
+        spent.append((on, int(state.time_spent_s or 0)))
+        booked.finished.append((on, state.finished))
+        counts = day.counts
+        before, nodes = nodes, " ".join([node for node, _ in day.alignment]) if counts else ""
+        if nodes != before:
+            _step(booked.headcounts, on, before, nodes)
+        above, upward = upward, moment.upward if day.in_scope or covered else None
+        if upward != above:
+            _step(booked.activity, on, above, upward)
+        known, estimates = estimates, _estimates(day) if counts else set()
+        if estimates != known:
+            _count_estimates(booked, on, known, estimates)
+    booked.postings = postings(days)
+    if any(seconds for _, seconds in spent):
+        booked.postings |= effort(spent, [(on, day.alignment) for on, day in days])
     last = days[-1][1]
     booked.unbroken = last.counts and last.type.casefold() in _MEANT_TO_BREAK_DOWN
     return booked
 
 
+def _stretches(
+    course: Course, broken: Mapping[str, Sequence[tuple[date, bool]]], zone: ZoneInfo
+) -> list[tuple[date, Moment]]:
+    """Every day on which something changes, with how the item stood at its end."""
+    ends = day_ends(course.moments, zone)
+    if not broken:
+        return ends
+    known, moment = dict(ends), ends[0][1]
+    stretches = []
+    for on in sorted(known.keys() | {day for changes in broken.values() for day, _ in changes}):
+        moment = known.get(on, moment)
+        stretches.append((on, moment))
+    return stretches
+
+
 def _day_of(item: WorkItem, state: Snapshot, decision: Decided, covered: bool) -> Day:
-    counted = item.kind != "pull_request" or decision.counts_pull_request
-    in_scope = counted and state.in_scope
-    shares: dict[str, int] = {}
-    for row in decision.rows:
-        shares[row.node] = shares.get(row.node, 0) + row.share
+    in_scope = state.in_scope and (item.kind != "pull_request" or decision.counts_pull_request)
     return Day(
         in_scope=in_scope,
         broken_down=covered,
@@ -282,20 +301,38 @@ def _day_of(item: WorkItem, state: Snapshot, decision: Decided, covered: bool) -
         type=state.type or UNTYPED,
         points=thousandths(state.estimate_points),
         seconds=None if state.original_estimate_s is None else int(state.original_estimate_s),
-        alignment=tuple(sorted(shares.items())) or _UNALIGNED,
+        alignment=_shares(decision.rows),
     )
+
+
+def _shares(rows: Sequence[Row]) -> tuple[tuple[str, int], ...]:
+    if len(rows) == 1:
+        return ((rows[0].node, rows[0].share),)
+    shares: dict[str, int] = {}
+    for row in rows:
+        shares[row.node] = shares.get(row.node, 0) + row.share
+    return tuple(sorted(shares.items())) or _UNALIGNED
 
 
 _UNALIGNED = ((UNALIGNED, SHARE),)
 
 
-def _count_heads(booked: Booked, days: Sequence[tuple[date, Day]]) -> None:
-    before = ""
-    for on, day in days:
-        nodes = " ".join([node for node, _ in day.alignment]) if day.counts else ""
-        if nodes != before:
-            _step(booked.headcounts, on, before, nodes)
-        before = nodes
+def _estimates(day: Day) -> set[tuple[str, str, int]]:
+    found: set[tuple[str, str, int]] = set()
+    if day.points is not None:
+        found.add(("points", day.type, day.points))
+    if day.seconds is not None:
+        found.add(("time", day.type, day.seconds))
+    return found
+
+
+def _count_estimates(
+    booked: Booked, on: date, before: set[tuple[str, str, int]], after: set[tuple[str, str, int]]
+) -> None:
+    for keys, change in ((before - after, -1), (after - before, 1)):
+        for unit, kind, estimate in keys:
+            key = (unit, kind, on, estimate)
+            booked.estimates[key] = booked.estimates.get(key, 0) + change
 
 
 def _step(counts: dict[tuple[str, date], int], on: date, before: str | None, after: str | None) -> None:
@@ -304,34 +341,11 @@ def _step(counts: dict[tuple[str, date], int], on: date, before: str | None, aft
             counts[key, on] = counts.get((key, on), 0) + change
 
 
-def _count_estimates(booked: Booked, days: Sequence[tuple[date, Day]]) -> None:
-    before: set[tuple[str, str, int]] = set()
-    for on, day in days:
-        after: set[tuple[str, str, int]] = set()
-        if day.counts and day.points is not None:
-            after.add(("points", day.type, day.points))
-        if day.counts and day.seconds is not None:
-            after.add(("time", day.type, day.seconds))
-        for keys, change in ((before - after, -1), (after - before, 1)):
-            for unit, kind, estimate in keys:
-                key = (unit, kind, on, estimate)
-                booked.estimates[key] = booked.estimates.get(key, 0) + change
-        before = after
-
-
-def _weigh_on_parents(booked: Booked, active: Sequence[tuple[date, str | None]]) -> None:
-    before: str | None = None
-    for on, parent in active:
-        if parent != before:
-            _step(booked.activity, on, before, parent)
-        before = parent
-
-
 class Segment(msgspec.Struct, frozen=True, array_like=True):
     """An alignment in force from ``since`` (microseconds) until the next segment."""
 
     since: int
-    rows: tuple[tuple[str, int, str | None, str | None, str | None], ...]  # node, share, level, rule, inherited from
+    rows: tuple[Row, ...]
     ambiguous: bool
     rule_error: bool
 
@@ -355,13 +369,7 @@ class ItemState(msgspec.Struct, frozen=True):
 
 def segments(decided: Timeline[Decided]) -> list[Segment]:
     """The dated alignment of an item; an unaligned stretch is a segment on the reserved node."""
-    return [
-        Segment(
-            at,
-            tuple((row.node, row.share, row.level, row.rule, row.inherited_from) for row in value.rows)
-            or ((UNALIGNED, SHARE, None, None, None),),
-            value.ambiguous,
-            value.rule_error,
-        )
-        for at, value in decided
-    ]
+    return [Segment(at, value.rows or _NO_ROWS, value.ambiguous, value.rule_error) for at, value in decided]
+
+
+_NO_ROWS = (Row(UNALIGNED, SHARE, None, None, None),)

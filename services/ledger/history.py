@@ -31,7 +31,7 @@ def moment(microseconds: int) -> datetime:
 
 def day_of(microseconds: int, zone: ZoneInfo) -> date:
     """The calendar day of a moment in a zone."""
-    return moment(microseconds).astimezone(zone).date()
+    return datetime.fromtimestamp(microseconds // 1_000_000, zone).date()
 
 
 class Snapshot(msgspec.Struct, frozen=True):

@@ -89,8 +89,8 @@ def _book(postings: Postings, key: PostingKey, amounts: Amounts) -> None:
             postings.pop(key, None)
 
 
-def _kind(before: Day | None, after: Day, old_share: int, new_share: int) -> Kind:
-    if before is None or not before.in_scope:
+def _kind(before: Day, after: Day, old_share: int, new_share: int) -> Kind:
+    if not before.in_scope:
         return "added"
     if not after.in_scope:
         return "removed"
@@ -102,21 +102,29 @@ def _kind(before: Day | None, after: Day, old_share: int, new_share: int) -> Kin
 
 
 def _book_change(postings: Postings, on: date, before: Day | None, after: Day) -> None:
-    old = dict(before.alignment) if before is not None and before.counts else {}
+    if before is None:
+        for node, share in after.alignment if after.counts else ():
+            _book(postings, (on, node, after.type, "added"), _amounts(share, after))
+        return
+    if after._replace(done=before.done) == before:
+        for node, share in after.alignment if after.counts else ():
+            _book(postings, (on, node, after.type, "done"), minus(_amounts(share, after), _amounts(share, before)))
+        return
+    old = dict(before.alignment) if before.counts else {}
     new = dict(after.alignment) if after.counts else {}
     for node in sorted(old.keys() | new.keys()):
         old_share, new_share = old.get(node, 0), new.get(node, 0)
-        was = _amounts(old_share, before) if before is not None and old_share else NOTHING
+        was = _amounts(old_share, before) if old_share else NOTHING
         now = _amounts(new_share, after) if new_share else NOTHING
-        if was == now and (before is None or before.type == after.type):
+        if was == now and before.type == after.type:
             continue
         kind = _kind(before, after, old_share, new_share)
-        if kind in ("moved_in", "moved_out") and before is not None and old_share and new_share:
+        if kind in ("moved_in", "moved_out") and old_share and new_share:
             # Part of it moved at the old weight; what is left of the change is a new estimate.
             moved = minus(_amounts(new_share, before), was)
             _book(postings, (on, node, before.type, kind), moved)
             was, kind = plus(was, moved), "reestimated"
-        if before is not None and before.type != after.type and was != NOTHING:
+        if before.type != after.type and was != NOTHING:
             _book(postings, (on, node, before.type, kind), minus(NOTHING, was))
             _book(postings, (on, node, after.type, kind), now)
             continue

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas import wire
 from services.align.handlers import Aligner
+from services.consumers import ALIGN_BATCH
 from services.ingest.apply import apply_items
 from services.storage import bulk, tables, unit_of_work
 from services.storage.bulk import Changes
@@ -32,7 +33,7 @@ from tests import kafka_broker
 from tests.benchmarks.parts import a_database, items, said
 from tests.parts import eventually
 
-_BATCH = 500
+_BATCH = ALIGN_BATCH
 
 
 @dataclass(frozen=True)
