@@ -78,8 +78,7 @@ class Undecodable(ValueError):
     """Bytes on a topic that are no event of ours; the message says which rule they break."""
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """One event: its identity, its key, when it was recorded, and what happened."""
 
     id: str

@@ -6,7 +6,7 @@ from schemas import wire
 from services.stream.delivery import Consumer, Handler
 
 ALIGN, STEER, ALERT = "align", "steer", "alert"
-#: Many, as a parent is weighed once for all its children in a batch.
+#: Many, as a parent is looked at once for all its children in a batch.
 ALIGN_BATCH = 2_000
 
 

@@ -114,26 +114,10 @@ class Aligner:
         return posted
 
     async def align(self, uow: UnitOfWork, uids: Sequence[str]) -> "Aligned":
-        """Compute these items anew and book the differences. Does nothing before the first ``apply``.
-
-        Parents on which that weighs are looked at in the same transaction, unless another one holds them.
-        """
+        """Compute these items anew and book the differences. Does nothing before the first ``apply``."""
         applied = await applied_strategies(uow.connection)
         if not applied or not uids:
             return Aligned()
-        first = await self._align_some(uow, uids, applied)
-        weighed_on = [uid for uid, cause in first.touched.items() if cause == "children"]
-        parents = await _not_held_elsewhere(uow, sorted(weighed_on))
-        if not parents:
-            return first
-        second = await self._align_some(uow, parents, applied)
-        left = {uid: cause for uid, cause in first.touched.items() if uid not in set(parents)}
-        posted = dict(first.posted)
-        for node, day in second.posted.items():
-            posted[node] = min(day, posted.get(node, day))
-        return Aligned(left | second.touched, posted)
-
-    async def _align_some(self, uow: UnitOfWork, uids: Sequence[str], applied: Sequence[AppliedStrategy]) -> "Aligned":
         versions = self._versions(applied)
         zone = applied[-1].zone
         batch = await _load(uow, uids)
@@ -230,20 +214,6 @@ async def _never_aligned(uow: UnitOfWork, uids: Sequence[str]) -> Sequence[Any]:
         .order_by(items.uid)
     )
     return (await uow.connection.execute(statement)).all()
-
-
-async def _not_held_elsewhere(uow: UnitOfWork, uids: Sequence[str]) -> Sequence[str]:
-    """Those of these items that can be computed without waiting for another transaction: they are locked now."""
-    if not uids or uow.connection.dialect.name == "sqlite":
-        return uids
-    states = tables.item_states.c
-    above = dict.fromkeys(uids, "")
-    for row in await _rows(uow, tables.items, "uid", uids, "uid", "parent"):
-        above[row.uid] = row.parent or ""
-    wanted = sorted({*above, *above.values()} - {""})
-    statement = select(states.uid).where(uow.among(states.uid, wanted)).order_by(states.uid)
-    held = {row.uid for row in await uow.connection.execute(statement.with_for_update(skip_locked=True))}
-    return [uid for uid, parent in above.items() if uid in held and (not parent or parent in held)]
 
 
 async def _load_states(uow: UnitOfWork, batch: _Batch) -> None:

@@ -79,7 +79,8 @@ class Course(msgspec.Struct, frozen=True):
 
 def parents_of(life: Timeline[Snapshot], uid: str) -> set[str]:
     """Every parent the item has or had."""
-    return {state.parent for _, state in life if state.parent is not None and state.parent != uid}
+    parents = {state.parent for _, state in life} - {None, uid}
+    return {parent for parent in parents if parent is not None}
 
 
 def _names(item: WorkItem) -> AncestorNames:

@@ -106,7 +106,7 @@ def _book_change(postings: Postings, on: date, before: Day | None, after: Day) -
         for node, share in after.alignment if after.counts else ():
             _book(postings, (on, node, after.type, "added"), _amounts(share, after))
         return
-    if after._replace(done=before.done) == before:
+    if after[:2] == before[:2] and after[3:] == before[3:]:  # only `done` differs
         for node, share in after.alignment if after.counts else ():
             _book(postings, (on, node, after.type, "done"), minus(_amounts(share, after), _amounts(share, before)))
         return

@@ -5,6 +5,7 @@ row in the order in which it was given.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -98,12 +99,19 @@ def _of_column(type_: TypeEngine[Any], dialect: Dialect) -> _OfColumn | None:
     if process is None or isinstance(type_, LargeBinary):  # the driver takes bytes as they are
         return None
 
-    def each_object_once(values: list[Any]) -> list[Any]:
-        # A batch has few days and moments, many times over.
-        made = {name: process(value) for name, value in {id(value): value for value in values}.items()}
-        return [made[id(value)] for value in values]
+    # A batch has few days and moments, many times over. A moment is slow to compare.
+    distinct = _by_identity if issubclass(type_.python_type, datetime) else _by_value
+    return lambda values: distinct(process, values)
 
-    return each_object_once
+
+def _by_value(process: Callable[[Any], Any], values: list[Any]) -> list[Any]:
+    made = {value: process(value) for value in set(values)}
+    return [made[value] for value in values]
+
+
+def _by_identity(process: Callable[[Any], Any], values: list[Any]) -> list[Any]:
+    made = {name: process(value) for name, value in {id(value): value for value in values}.items()}
+    return [made[id(value)] for value in values]
 
 
 @lru_cache(maxsize=256)

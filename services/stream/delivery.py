@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import structlog
 from prometheus_client import Counter
 from sqlalchemy import select
@@ -42,8 +43,7 @@ class Consumer:
     attempts: int = 3  #: before an event alone in its transaction is set aside
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """Bytes on a partition of a topic. ``position`` is the log's; ``offset`` the broker's, nought without one.
 
     What others put on a topic has no position in our log: it carries a negative one, unique in its partition.
@@ -75,11 +75,20 @@ class Delivered:
     repeated: int = 0
 
 
-@dataclass(frozen=True)
-class _Decoded:
+class Decoded(msgspec.Struct, frozen=True):
+    """A record and the event in it, or why there is none."""
+
     record: Record
     event: wire.Event | None
     problem: str = ""
+
+
+def decode(record: Record) -> Decoded:
+    """The event in a record's bytes."""
+    try:
+        return Decoded(record, wire.decode(record.value))
+    except wire.Undecodable as error:
+        return Decoded(record, None, str(error))
 
 
 @dataclass
@@ -90,13 +99,12 @@ class Delivery:
     consumer: Consumer
     condition: Condition = field(default_factory=Condition)
 
-    async def deliver(self, records: Sequence[Record]) -> Delivered:
+    async def deliver(self, decoded: Sequence[Decoded]) -> Delivered:
         """Handle these records, in their order, and move the position past them; however long it takes.
 
         A database that is away is waited for. An event that fails by itself ``attempts`` times becomes a dead
         letter, and the rest goes on.
         """
-        decoded = [_decode(record) for record in records]
         result = Delivered()
         await self._deliver_some(decoded, result)
         HANDLED.labels(self.consumer.name).inc(result.handled)
@@ -104,7 +112,7 @@ class Delivery:
         REPEATED.labels(self.consumer.name).inc(result.repeated)
         return result
 
-    async def _deliver_some(self, decoded: Sequence[_Decoded], result: Delivered) -> None:
+    async def _deliver_some(self, decoded: Sequence[Decoded], result: Delivered) -> None:
         try:
             await self._waiting(lambda: self._commit(decoded, result))
         except Exception as error:
@@ -115,7 +123,7 @@ class Delivery:
             else:
                 await self._deliver_one(decoded[0], error, result)
 
-    async def _deliver_one(self, one: _Decoded, error: Exception, result: Delivered) -> None:
+    async def _deliver_one(self, one: Decoded, error: Exception, result: Delivered) -> None:
         """The one that fails by itself: a few more tries, then it is set aside."""
         for attempt in range(1, self.consumer.attempts):
             await asyncio.sleep(min(0.01 * 4**attempt, 1) * random.uniform(0.5, 1))  # noqa: S311
@@ -131,13 +139,13 @@ class Delivery:
             position=one.record.position,
             problem=_storable(problem, _ERROR_LENGTH),
         )
-        return await self._waiting(lambda: self._commit([_Decoded(one.record, one.event, problem)], result))
+        return await self._waiting(lambda: self._commit([Decoded(one.record, one.event, problem)], result))
 
     async def _waiting(self, step: Callable[[], Awaitable[None]]) -> None:
         await despite_outages(step, who=f"consumer {self.consumer.name}", on_outage=self.condition.wait_for_database)
         self.condition.waiting_for = None
 
-    async def _commit(self, decoded: Sequence[_Decoded], result: Delivered) -> None:
+    async def _commit(self, decoded: Sequence[Decoded], result: Delivered) -> None:
         """One transaction: the fence, the handler, dead letters, the new positions."""
         async with self.database.write() as uow:
             fences = await self._fences(uow, decoded)
@@ -153,7 +161,7 @@ class Delivery:
         result.dead += len(dead)
         result.repeated += len(decoded) - len(fresh)
 
-    async def _fences(self, uow: UnitOfWork, decoded: Sequence[_Decoded]) -> "_Fences":
+    async def _fences(self, uow: UnitOfWork, decoded: Sequence[Decoded]) -> "_Fences":
         """Where the consumer stands on these partitions, locked so that nobody else moves it."""
         wanted = sorted({(one.record.topic, one.record.partition) for one in decoded})
         await uow.upsert(
@@ -185,7 +193,7 @@ class Delivery:
 _Fences = dict[tuple[str, int], tuple[int, int]]
 
 
-def _fresh(decoded: Sequence[_Decoded], fences: _Fences) -> list[_Decoded]:
+def _fresh(decoded: Sequence[Decoded], fences: _Fences) -> list[Decoded]:
     """Those that were not handled before, in these very records either; the fences move past them."""
     fresh = []
     for one in decoded:
@@ -208,14 +216,7 @@ def _storable(text: str | None, length: int) -> str | None:
     return text[:length].replace("\x00", "").encode("utf-8", "replace").decode()
 
 
-def _decode(record: Record) -> _Decoded:
-    try:
-        return _Decoded(record, wire.decode(record.value))
-    except wire.Undecodable as error:
-        return _Decoded(record, None, str(error))
-
-
-async def _bury(uow: UnitOfWork, consumer: Consumer, dead: Sequence[_Decoded]) -> None:
+async def _bury(uow: UnitOfWork, consumer: Consumer, dead: Sequence[Decoded]) -> None:
     rows: list[dict[str, Any]] = [
         {
             "consumer": consumer.name,

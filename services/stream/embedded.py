@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from services.storage.database import Database, woken
 from services.storage.outages import despite_outages
-from services.stream.delivery import Condition, Consumer, Delivery, Record
+from services.stream.delivery import Condition, Consumer, Decoded, Delivery, Record, decode
 from services.stream.log import lag, positions_of, read_after
 
 #: How long a reader waits before it looks for what other processes wrote; its own process wakes it at once.
@@ -39,8 +39,7 @@ class EmbeddedStream:
         while True:
             handled = 0
             for consumer in self.consumers:
-                while count := await self._step(consumer):
-                    handled += count
+                handled += await self._catch_up(consumer)
             total += handled
             if not handled:
                 return total
@@ -53,20 +52,37 @@ class EmbeddedStream:
     async def _follow(self, consumer: Consumer) -> None:
         while True:
             ticket = self.database.appended.ticket()
-            if not await self._step(consumer):
+            if not await self._catch_up(consumer):
                 await woken(ticket, _LOOK_AGAIN_S)
 
-    async def _step(self, consumer: Consumer) -> int:
-        """Deliver the next batch; the number of records read."""
-        condition = self.conditions[consumer.name]
+    async def _catch_up(self, consumer: Consumer) -> int:
+        """Deliver until there is nothing left; the number of records. Of many, the next are read meanwhile."""
+        condition, total = self.conditions[consumer.name], 0
+        batch = await self._read(consumer, ())
+        while batch:
+            ahead = asyncio.create_task(self._read(consumer, batch)) if len(batch) >= consumer.batch else None
+            try:
+                await Delivery(self.database, consumer, condition).deliver(batch)
+            except BaseException:
+                if ahead is not None:
+                    ahead.cancel()
+                raise
+            total += len(batch)
+            batch = await (ahead or self._read(consumer, ()))
+        condition.waiting_for = None
+        return total
+
+    async def _read(self, consumer: Consumer, delivered: Sequence[Decoded]) -> list[Decoded]:
+        """The next records after where the consumer stands and after those that are being delivered."""
+        under_way: dict[str, int] = {}
+        for one in delivered:
+            under_way[one.record.topic] = one.record.position
 
         async def read() -> list[Record]:
             async with self.database.read() as connection:
-                return await read_after(connection, await positions_of(connection, consumer), consumer.batch)
+                positions = await positions_of(connection, consumer)
+                return await read_after(connection, positions | under_way, consumer.batch)
 
-        records = await despite_outages(read, who=f"consumer {consumer.name}", on_outage=condition.wait_for_database)
-        if records:
-            await Delivery(self.database, consumer, condition).deliver(records)
-        else:
-            condition.waiting_for = None
-        return len(records)
+        wait = self.conditions[consumer.name].wait_for_database
+        records = await despite_outages(read, who=f"consumer {consumer.name}", on_outage=wait)
+        return [decode(record) for record in records]

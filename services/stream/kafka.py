@@ -28,7 +28,7 @@ from services.storage.database import Database, woken
 from services.storage.outages import despite_outages, pause_s
 from services.storage.unit_of_work import UnitOfWork
 from services.stream.broker import BrokerAway, KafkaSettings, connection, provision
-from services.stream.delivery import WHOLE, Condition, Consumer, Delivery, Record
+from services.stream.delivery import WHOLE, Condition, Consumer, Delivery, Record, decode
 from services.stream.relay import RELAY, Relay, behind, identity
 
 log = structlog.get_logger(__name__)
@@ -163,7 +163,7 @@ class KafkaStream:
             try:
                 records = await self._records(batch)
                 if records:
-                    self._handled += (await delivery.deliver(records)).handled
+                    self._handled += (await delivery.deliver([decode(record) for record in records])).handled
             except Exception as error:
                 # Nothing may be passed over: the next acknowledgement would commit past it.
                 delivery.condition.waiting_for = "repair"
