@@ -1,6 +1,7 @@
 """What is asked of the tables by every face of the feed: the tree, items, findings, sources, explanations."""
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from sqlalchemy import func, or_, select
@@ -44,7 +45,7 @@ async def strategy_tree(connection: AsyncConnection, known: Mapping[str, Row] | 
     figures = known if known is not None else await nodes(connection, strategy)
 
     def below(objective: str) -> list[Row]:
-        children = [nested(one.id) for one in file.objectives if one.parent == objective]
+        children = [nested(one.id) for one in file.objectives if one.parent == objective and one.id in figures]
         return children + [
             {**figures[one.id], "share": one.serves[objective], "children": []}
             for one in file.initiatives
@@ -160,7 +161,7 @@ async def explanation(connection: AsyncConnection, ref: str) -> Row | None:
     strategy = await current_strategy(connection)
     figures = await nodes(connection, strategy) if strategy is not None else {}
     if ref in figures:
-        return await _node_explained(connection, figures[ref])
+        return await node_explained(connection, figures[ref])
     found = await item(connection, ref)
     return None if found is None else await _item_explained(connection, found)
 
@@ -185,12 +186,13 @@ async def _item_explained(connection: AsyncConnection, found: Row) -> Row:
     return {"item": found, "lines": lines}
 
 
-async def _node_explained(connection: AsyncConnection, node: Row) -> Row:
+async def node_explained(connection: AsyncConnection, node: Row, until: date | None = None) -> Row:
+    """Where a node's figures come from, as far as a day's end; ``lines`` say it in words."""
     progress, forecast = node["progress"], node["forecast"]
     posted = tables.postings.c
     counted = (
         select(posted.item, func.sum(posted.scope), func.sum(posted.done))
-        .where(posted.node == node["id"])
+        .where((posted.node == node["id"]) & (posted.day <= (until or date.max)))
         .group_by(posted.item)
         .having(func.sum(posted.scope) > 0)
     )
