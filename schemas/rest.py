@@ -8,7 +8,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, Field
 
-from schemas.events import Dimension, Health, Severity
+from schemas.events import Dimension, Health, Severity, Verdict
 from schemas.strategy_file import Unit
 from schemas.work import Availability, FieldValue, Kind, Resolution, StatusCategory
 
@@ -138,6 +138,49 @@ class ObjectiveBranch(NodeFigures):
     children: list["ObjectiveBranch | InitiativeBranch"]
 
 
+class Decision(BaseModel):
+    """What was decided about a finding: the plan stays, the plan changes, or the node ends."""
+
+    id: str
+    finding: str
+    node: str
+    decision: Verdict
+    severity: Severity = Field(description="Of the finding when it was decided.")
+    by: str
+    why: str
+    effect: str | None = Field(description="What is expected of it.")
+    at: datetime
+
+
+class Appraisal(BaseModel):
+    """A look at a node by people, and what came of it."""
+
+    id: str
+    node: str
+    decision: Verdict
+    by: str
+    why: str
+    attendees: list[str]
+    at: datetime
+
+
+class Acknowledgement(BaseModel):
+    """Who knows of a finding; one that becomes worse than `severity` is told again."""
+
+    by: str
+    severity: Severity
+    at: datetime
+
+
+class Snooze(BaseModel):
+    """Until when nobody is told of a finding; `until` is the last day."""
+
+    until: date
+    by: str | None
+    why: str
+    at: datetime
+
+
 class Finding(BaseModel):
     """One sustained difference between what was approved and what the trackers show."""
 
@@ -156,6 +199,9 @@ class Finding(BaseModel):
     team: str | None
     evidence: dict[str, float | str | None]
     quiet: str | None = Field(description="Why nobody was told.")
+    acknowledged: Acknowledgement | None
+    snoozed: Snooze | None
+    decision: Decision | None = Field(description="The latest since it opened.")
 
 
 class Driver(BaseModel):
@@ -274,6 +320,8 @@ class NodeExplained(BaseModel):
 
     node: Node
     items: list[CountedItem]
+    decisions: list[Decision] = Field(description="About its findings, the latest first.")
+    appraisals: list[Appraisal] = Field(description="Of it, the latest first.")
     lines: list[str]
 
 
@@ -315,19 +363,6 @@ class Source(BaseModel):
     poll_every_s: int
     quarantined: int = Field(description="Malformed items that were set aside.")
     gaps: list[Gap]
-
-
-class Decision(BaseModel):
-    """What was decided about a finding: to keep the plan, to adjust it, or to stop the node."""
-
-    id: str
-    finding: str
-    node: str
-    decision: Literal["keep", "adjust", "stop"]
-    by: str
-    why: str
-    effect: str | None = Field(description="What the decision is expected to change.")
-    at: datetime
 
 
 class Page(BaseModel, Generic[T]):

@@ -8,6 +8,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.amounts import of_shares
+from services.feed.answered import answered, of_node
 from services.feed.exports import alignments_of, open_findings
 from services.feed.shapes import FIGURES, finding_json, item_json, moment, node_json
 from services.ledger.postings import UNALIGNED
@@ -86,7 +87,9 @@ async def findings(connection: AsyncConnection) -> list[Row]:
     """Every finding, the open and severe ones first."""
     table = tables.findings.c
     order = (table.open.desc(), table.severity.desc(), table.opened_at.desc(), table.id)
-    return [finding_json(row) for row in await connection.execute(select(tables.findings).order_by(*order))]
+    rows = (await connection.execute(select(tables.findings).order_by(*order))).all()
+    said = await answered(connection, [row.id for row in rows])
+    return [finding_json(row, said[row.id]) for row in rows]
 
 
 async def sources(connection: AsyncConnection) -> list[Row]:
@@ -207,5 +210,15 @@ async def node_explained(connection: AsyncConnection, node: Row, until: date | N
         f"chance on time {forecast['chance_on_time']}" + (f" ({forecast['reason']})" if forecast["reason"] else ""),
         f"  {len(rows)} items are counted in its own ledger",
     ]
+    decisions, appraisals = await of_node(connection, node["id"])
+    lines += [
+        f"  last appraised on {one['at'][:10]} by {one['by']}: {one['decision']}, {one['why']}"
+        for one in appraisals[:1]
+    ]
+    lines += [
+        f"  decided on {one['at'][:10]} by {one['by']} about {one['finding']}: {one['decision']}, {one['why']}"
+        + (f"; expected: {one['effect']}" if one["effect"] else "")
+        for one in decisions[:5]
+    ]
     items = [{"item": uid, "scope": of_shares(int(scope)), "done": of_shares(int(done))} for uid, scope, done in rows]
-    return {"node": node, "items": items, "lines": lines}
+    return {"node": node, "items": items, "decisions": decisions, "appraisals": appraisals, "lines": lines}

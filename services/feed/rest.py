@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from schemas import rest
 from schemas.strategy import RUN
 from services.feed import reading
+from services.feed.answered import decisions as decisions_after
 from services.feed.described import answers
 from services.feed.exports import alignments_of
 from services.feed.ports import Figures
@@ -206,9 +207,14 @@ def _add_lists(app: FastAPI, database: Database) -> None:
         return tagged(request, page_of(page, page[-1]["id"] if more else None))
 
     @app.get("/api/v1/decisions", responses=answers(rest.Decisions, tagged=True))
-    async def decisions(request: Request) -> Response:
-        """Decisions on findings; none can be recorded yet."""
-        return tagged(request, page_of([], None))
+    async def decisions(request: Request, cursor: Cursor = None, limit: Limit = 50) -> Response:
+        """Decisions about findings, the latest first, a page at a time."""
+        async with database.read() as connection:
+            found = await decisions_after(connection, limit + 1, None if cursor is None else cursor_of(cursor))
+        if found is None:
+            raise HTTPException(400, _BAD_CURSOR)
+        page = found[:limit]
+        return tagged(request, page_of(page, page[-1]["id"] if len(found) > limit else None))
 
     @app.get("/api/v1/sources", responses=answers(rest.Sources, tagged=True))
     async def sources(request: Request) -> Response:
