@@ -1,7 +1,8 @@
 """What people say of a finding so that they hear less of it: acknowledgements and snoozes, and where these end."""
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -103,6 +104,36 @@ async def attention_to(connection: AsyncConnection, finding: str, at: datetime) 
     )
 
 
+@dataclass(frozen=True)
+class Said:
+    """Everything that was ever acknowledged and snoozed, to tell what held at any moment of the past."""
+
+    acknowledgements: Sequence[Any]
+    snoozes: Sequence[Any]
+
+    def at(self, finding: str, moment: datetime) -> Attention:
+        """What held for a finding at a moment."""
+        known = [one for one in self.acknowledgements if one.finding == finding and _held(one, moment)]
+        quiet = [one for one in self.snoozes if one.finding == finding and _held(one, moment) and moment < one.ends_at]
+        return Attention(
+            Acknowledged(known[-1].severity, known[-1].by) if known else None,
+            Snoozed(quiet[-1].until, quiet[-1].why) if quiet else None,
+        )
+
+
+def _held(row: Any, moment: datetime) -> bool:
+    return bool(row.at <= moment and (row.ended_at is None or moment < row.ended_at))
+
+
+async def everything_said(connection: AsyncConnection) -> Said:
+    """All acknowledgements and snoozes, the oldest first."""
+    known, quiet = tables.acknowledgements, tables.snoozes
+    return Said(
+        (await connection.execute(select(known).order_by(known.c.at))).all(),
+        (await connection.execute(select(quiet).order_by(quiet.c.at))).all(),
+    )
+
+
 async def hear(uow: UnitOfWork, event: wire.Event, happened: Happened) -> str | None:
     """Why what happened is held back; None where it is not. Acknowledgements end with the finding they are of."""
     reason = held_back(happened, await attention_to(uow.connection, happened.finding.id, event.time))
@@ -135,8 +166,7 @@ async def _tell_again(uow: UnitOfWork, row: Any, channels: Collection[str]) -> N
     if found is None:
         return
     finding = _FINDING.decode(found.content)
-    said = f"{finding.why} It was snoozed to the end of {row.until}: {row.why}"
-    happened = FindingOpened(finding=msgspec.structs.replace(finding, why=said))
+    happened = awake(finding, row)
     attention = await attention_to(uow.connection, finding.id, uow.now)
     if not is_told(happened) or held_back(happened, attention) is not None:
         return
@@ -146,6 +176,12 @@ async def _tell_again(uow: UnitOfWork, row: Any, channels: Collection[str]) -> N
     event = wire.an_event(happened, at=uow.now, event_id=row.id)
     told = channels_for(finding, strategy.file if strategy else None, channels)
     await uow.upsert(tables.deliveries, [delivery(uow, event, finding.id, one, kind=SNOOZE_ENDED) for one in told])
+
+
+def awake(finding: Finding, snoozed: Any) -> FindingOpened:
+    """What is told of an open finding when its snooze ends."""
+    said = f"{finding.why} It was snoozed to the end of {snoozed.until}: {snoozed.why}"
+    return FindingOpened(finding=msgspec.structs.replace(finding, why=said))
 
 
 async def _told_since(uow: UnitOfWork, finding: str, moment: datetime) -> bool:
