@@ -106,13 +106,13 @@ async def _decide(config: Path, ref: str, verdict: Any, by: str, why: str, effec
     elif verdict == "stop":
         typer.echo(f"{found.node} is judged for as long as it stands in strategy.yaml: take it out, then {applies}.")
     else:
-        typer.echo(f"The plan stays. {_TOLD_AGAIN[found.severity]}")
+        typer.echo(f"The plan stays: {_TOLD_AGAIN[found.severity]}")
     return OK
 
 
 _TOLD_AGAIN = {
-    "amber": "The channels hear of it again when it turns red, and when it closes.",
-    "red": "The channels hear of it again when it closes.",
+    "amber": "the channels hear of it again when it turns red, and when it closes.",
+    "red": "the channels hear of it again when it closes.",
 }
 
 
@@ -129,7 +129,7 @@ async def _ack(config: Path, ref: str, by: str, as_json: bool) -> int:
     if as_json:
         typer.echo(json.dumps({"finding": found.id, "severity": found.severity, "by": by}, ensure_ascii=False))
     else:
-        typer.echo(f"{found.id} of {found.node} is acknowledged by {by}. {_TOLD_AGAIN[found.severity]}")
+        typer.echo(f"{found.id} of {found.node} is acknowledged by {by}: {_TOLD_AGAIN[found.severity]}")
     return OK
 
 

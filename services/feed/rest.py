@@ -81,6 +81,7 @@ def _known(nodes: dict[str, Any], node: str) -> dict[str, Any]:
 
 def _add_nodes(app: FastAPI, database: Database, figures: Figures) -> None:
     async def at(connection: AsyncConnection, as_of: str | None) -> tuple[datetime, dict[str, Any]]:
+        """The moment that is asked for, in the calendar's zone, and every node's figures as of it."""
         zone, nodes = await _zone_and_nodes(connection)
         moment = moment_of(as_of, database.now(), zone)
         if as_of is not None:
@@ -90,7 +91,7 @@ def _add_nodes(app: FastAPI, database: Database, figures: Figures) -> None:
                 for name, found in then.items()
                 if name in nodes
             }
-        return moment, nodes
+        return moment.astimezone(zone), nodes
 
     @app.get("/api/v1/strategy", responses=answers(rest.Strategy, tagged=True))
     async def strategy(request: Request, as_of: AsOf = None) -> Response:
@@ -131,10 +132,8 @@ def _add_nodes(app: FastAPI, database: Database, figures: Figures) -> None:
     async def explain(request: Request, node: str, as_of: AsOf = None) -> Response:
         """Where a node's figures come from."""
         async with database.read() as connection:
-            zone, _ = await _zone_and_nodes(connection)
             moment, nodes = await at(connection, as_of)
-            until = moment.astimezone(zone).date()
-            return tagged(request, await reading.node_explained(connection, _known(nodes, node), until))
+            return tagged(request, await reading.node_explained(connection, _known(nodes, node), moment.date()))
 
 
 def _add_items(app: FastAPI, database: Database) -> None:

@@ -95,7 +95,7 @@ def test_a_decision_is_recorded_and_said_on_the_stream(file: Path) -> None:
 @pytest.mark.parametrize(
     ("decision", "said"),
     [
-        ("keep", "The plan stays. The channels hear of it again when it turns red, and when it closes."),
+        ("keep", "The plan stays: the channels hear of it again when it turns red, and when it closes."),
         ("adjust", "Nothing is rebaselined yet: change strategy.yaml, look at `courseline plan -c {file}`, then"
          " `courseline apply --approve --by ada --why 'it'\"'\"'s the vendor'\"'\"'s delay' -c {file}`."),
         ("stop", "INI-1 is judged for as long as it stands in strategy.yaml: take it out, then `courseline apply"),
@@ -110,10 +110,10 @@ def test_a_decision_tells_what_is_to_be_done(file: Path, decision: str, said: st
 
 def test_an_acknowledged_finding_says_by_whom(file: Path) -> None:
     """Until somebody answers, `drift` tells how to."""
-    assert "answer with `courseline decide f-1 keep|adjust|stop" in ran(file, "drift").stdout
+    assert "Answer with `courseline decide FINDING keep|adjust|stop" in ran(file, "drift").stdout
     assert ran(file, "ack", "f-1", "--by", "ben").exit_code == 0
     said = ran(file, "drift").stdout
-    assert "acknowledged by ben on" in said and "answer with" not in said
+    assert "acknowledged by ben on" in said and "Answer with" not in said
     (one,) = json.loads(ran(file, "drift", "--json").stdout)
     assert (one["acknowledged"]["by"], one["snoozed"], one["decision"]) == ("ben", None, None)
 

@@ -111,8 +111,13 @@ async def test_every_answer_is_as_described(organisation: Organisation) -> None:
                     for rest in ("", "/burnup", "/forecast", "/explain"):
                         path = "/api/v1/nodes/{node}" + rest
                         answer = await client.get(path.format(node=node), params=query)
-                        assert document.validate(path, answer).get("id", node) == node
+                        told = document.validate(path, answer)
+                        assert told.get("id", node) == node
                         answered.add(path)
+                    # Of the last path: what is explained adds up to the node's figures of that day.
+                    if told["node"]["kind"] == "initiative":
+                        own = {name: sum(one[name] for one in told["items"]) for name in ("scope", "done")}
+                        assert own == pytest.approx(told["node"]["progress"]["own"])
             for item in lists["items"][::40]:
                 answer = await client.get(f"/api/v1/items/{item['uid']}")
                 assert document.validate("/api/v1/items/{ref}", answer) == item
