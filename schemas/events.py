@@ -10,6 +10,8 @@ from schemas.work import Gap, Milestone, RemovalReason, WorkItem
 Health = Literal["green", "amber", "red", "unknown"]
 Severity = Literal["amber", "red"]
 Dimension = Literal["schedule"]
+Verdict = Literal["keep", "adjust", "stop"]
+"""What can be decided: the plan stays, the plan changes (a rebaseline), the work ends."""
 
 
 class WorkItemChanged(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,6 +151,20 @@ class FindingClosed(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Literal["recovered", "accepted", "withdrawn"] = "recovered"
 
 
+class DecisionRecorded(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody decided about a finding; the finding itself stays open for as long as the drift lasts."""
+
+    id: str
+    finding: str
+    node: str
+    decision: Verdict
+    severity: Severity  #: of the finding when it was decided
+    by: str
+    why: str
+    at: datetime
+    effect: str | None = None  #: what is expected of it
+
+
 EventData = (
     WorkItemChanged
     | WorkItemRemoved
@@ -163,4 +179,5 @@ EventData = (
     | FindingWorsened
     | FindingEased
     | FindingClosed
+    | DecisionRecorded
 )

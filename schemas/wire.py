@@ -50,6 +50,7 @@ TYPES: dict[str, tuple[Topic, type[Any]]] = {
     "finding.worsened": (DRIFT, events.FindingWorsened),
     "finding.eased": (DRIFT, events.FindingEased),
     "finding.closed": (DRIFT, events.FindingClosed),
+    "decision.recorded": (DRIFT, events.DecisionRecorded),
 }
 _TYPE_OF: dict[type[Any], str] = {shape: name for name, (_, shape) in TYPES.items()}
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
@@ -107,6 +108,8 @@ def key_of(data: EventData) -> str:
             return data.source
         case events.StrategyApplied():
             return "strategy"
+        case events.DecisionRecorded():
+            return data.finding
         case _:
             return data.finding.id
 

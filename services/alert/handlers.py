@@ -1,5 +1,7 @@
 """Findings become deliveries in the transaction that hears of them; a sender brings each to its channel.
 
+What people acknowledged or snoozed is noted as well, as held back, and stays so.
+
 A delivery is unique for an event and a channel, so a redelivered event tells nobody twice. A crash between sending
 and marking may send a message again, with the same id.
 """
@@ -14,7 +16,8 @@ import structlog
 from sqlalchemy import select
 
 from schemas import wire
-from schemas.events import FindingClosed, FindingEased, FindingOpened, FindingWorsened
+from schemas.events import DecisionRecorded, FindingClosed, FindingEased, FindingOpened, FindingWorsened
+from services.alert.attention import delivery, hear, hear_decision, wake
 from services.alert.channels import Channel, Message, Undelivered
 from services.alert.policy import channels_for, is_told
 from services.ledger.strategies import current_strategy
@@ -42,28 +45,17 @@ class Alerter:
         rows: list[dict[str, Any]] = []
         for event in events:
             happened = event.data
+            if isinstance(happened, DecisionRecorded):
+                await hear_decision(uow, event.id, happened)
             if not isinstance(happened, FindingOpened | FindingWorsened | FindingEased | FindingClosed):
                 continue
+            held = await hear(uow, event, happened)
             if not is_told(happened):
                 continue
             told = channels_for(happened.finding, strategy.file if strategy else None, self.channels)
-            rows += [_row(uow, event, happened.finding.id, channel) for channel in told]
+            rows += [delivery(uow, event, happened.finding.id, channel, held=held) for channel in told]
         await uow.upsert(tables.deliveries, rows)
         uow.appended = uow.appended or bool(rows)
-
-
-def _row(uow: UnitOfWork, event: wire.Event, finding: str, channel: str) -> dict[str, Any]:
-    return {
-        "id": f"{event.id}.{channel}"[:64],
-        "event_id": event.id,
-        "finding": finding,
-        "channel": channel,
-        "kind": event.type,
-        "state": "pending",
-        "attempts": 0,
-        "next_at": uow.now,
-        "content": wire.encode(event),
-    }
 
 
 @dataclass(frozen=True)
@@ -80,7 +72,8 @@ class Sender:
                 await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def drain(self) -> int:
-        """Send what is due; how many were tried."""
+        """Send what is due; how many were tried. What a snooze that ended held back is due."""
+        await wake(self.database, self.channels)
         table = tables.deliveries.c
         async with self.database.read() as connection:
             due = (table.state == "pending") & (table.next_at <= self.database.now())

@@ -156,8 +156,8 @@ def _raise(error: BaseException) -> int:
 
 def run() -> None:
     """Gather the commands and run the one that is asked for."""
-    from services.cli import alerts, begin, data, hooks, live, maintenance, strategy
+    from services.cli import alerts, begin, data, decisions, hooks, live, maintenance, strategy
 
-    for group in (begin, live, strategy, data, alerts, hooks, maintenance):
+    for group in (begin, live, strategy, decisions, data, alerts, hooks, maintenance):
         assert group
     app()

@@ -1,6 +1,7 @@
 """Commands about the strategy: plan, apply, status, drift, explain, unaligned."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -176,8 +177,23 @@ async def _drift(config: Path, fail_on: str | None, as_json: bool) -> int:
         typer.echo("No drift: every node is on course.")
     for one in [] if as_json else found:
         typer.echo(f"{_MARKS[one['severity']][0]} {one['id']} {one['node']}: {one['sentence']} {one['why']}")
+        for line in _answers(one):
+            typer.echo(f"    {line}")
+    if not as_json and any(not list(_answers(one)) for one in found):
+        typer.echo("Answer with `courseline decide FINDING keep|adjust|stop --by WHO --why TEXT`, `ack` or `snooze`.")
     failing = {"amber": {"amber", "red"}, "red": {"red"}}.get(fail_on or "", set())
     return FAILED if any(one["severity"] in failing for one in found) else OK
+
+
+def _answers(finding: dict[str, Any]) -> Iterator[str]:
+    """What people said of a finding."""
+    decided, known, snoozed = finding["decision"], finding["acknowledged"], finding["snoozed"]
+    if decided:
+        yield f"decided by {decided['by']} on {decided['at'][:10]}: {decided['decision']}, {decided['why']}"
+    elif known:
+        yield f"acknowledged by {known['by']} on {known['at'][:10]}"
+    if snoozed:
+        yield f"snoozed to the end of {snoozed['until']}: {snoozed['why']}"
 
 
 @app.command()

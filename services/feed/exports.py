@@ -11,6 +11,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.amounts import POINT, SHARE
+from services.feed.answered import answered
 from services.feed.shapes import FIGURES, finding_json, item_json, milestone_json, moment, node_json
 from services.ledger.postings import UNALIGNED
 from services.ledger.strategies import current_strategy
@@ -129,8 +130,10 @@ async def open_findings(connection: AsyncConnection) -> dict[str, list[str]]:
 
 async def findings(connection: AsyncConnection, as_of: datetime) -> AsyncIterator[Row]:
     """Every finding, by id."""
-    for row in await connection.execute(select(tables.findings).order_by(tables.findings.c.id)):
-        yield finding_json(row)
+    rows = (await connection.execute(select(tables.findings).order_by(tables.findings.c.id))).all()
+    said = await answered(connection, [row.id for row in rows])
+    for row in rows:
+        yield finding_json(row, said[row.id])
 
 
 EXPORTS: dict[str, Callable[[AsyncConnection, datetime], AsyncIterator[Row]]] = {

@@ -12,8 +12,10 @@ from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from sqlalchemy import select
 
+from schemas.rest import Badge
 from services.feed import reading
 from services.feed.charts import badge_svg, burnup_svg
+from services.feed.described import answers
 from services.feed.exports import alignments_of
 from services.feed.ports import Figures
 from services.feed.shapes import item_json, moment, plain
@@ -23,6 +25,10 @@ from services.storage.database import Database
 
 _HERE = Path(__file__).parent
 _ROWS = 50
+
+
+class _Picture(Response):
+    media_type = "image/svg+xml"
 
 
 def _percent(ratio: float | None) -> str:
@@ -168,20 +174,20 @@ def _add_embeds(app: FastAPI, database: Database, figures: Figures) -> None:
         chance = node["forecast"]["chance_on_time"]
         return _percent(node["progress"]["ratio"]) + ("" if chance is None else f", {_percent(chance)} on time")
 
-    @app.get("/badge/{node}.svg")
+    @app.get("/badge/{node}.svg", response_class=_Picture, responses=answers())
     async def badge(node: str) -> Response:
         """A badge with a node's progress and chance."""
         found = await one(node)
-        return Response(badge_svg(node, message(found), found["health"]), media_type="image/svg+xml")
+        return _Picture(badge_svg(node, message(found), found["health"]))
 
-    @app.get("/badge/{node}.json")
+    @app.get("/badge/{node}.json", responses=answers(Badge))
     async def badge_twin(node: str) -> Response:
         """The badge for shields.io's endpoint badges."""
         found = await one(node)
         colour = {"green": "green", "amber": "yellow", "red": "red", "unknown": "lightgrey"}[found["health"]]
         return JSONResponse({"schemaVersion": 1, "label": node, "message": message(found), "color": colour})
 
-    @app.get("/embed/{node}.svg")
+    @app.get("/embed/{node}.svg", response_class=_Picture, responses=answers())
     async def embed(node: str) -> Response:
         """A node's burn-up and forecast as a picture of its own."""
         found = await one(node)
@@ -194,4 +200,4 @@ def _add_embeds(app: FastAPI, database: Database, figures: Figures) -> None:
         drawn = chart.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
         head, _, rest = drawn.partition(">")
         policy = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
-        return Response(f"{head}><style>{style}</style>{rest}", media_type="image/svg+xml", headers=policy)
+        return _Picture(f"{head}><style>{style}</style>{rest}", headers=policy)

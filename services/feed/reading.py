@@ -1,12 +1,14 @@
 """What is asked of the tables by every face of the feed: the tree, items, findings, sources, explanations."""
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.amounts import of_shares
+from services.feed.answered import answered, of_node
 from services.feed.exports import alignments_of, open_findings
 from services.feed.shapes import FIGURES, finding_json, item_json, moment, node_json
 from services.ledger.postings import UNALIGNED
@@ -44,7 +46,7 @@ async def strategy_tree(connection: AsyncConnection, known: Mapping[str, Row] | 
     figures = known if known is not None else await nodes(connection, strategy)
 
     def below(objective: str) -> list[Row]:
-        children = [nested(one.id) for one in file.objectives if one.parent == objective]
+        children = [nested(one.id) for one in file.objectives if one.parent == objective and one.id in figures]
         return children + [
             {**figures[one.id], "share": one.serves[objective], "children": []}
             for one in file.initiatives
@@ -85,7 +87,9 @@ async def findings(connection: AsyncConnection) -> list[Row]:
     """Every finding, the open and severe ones first."""
     table = tables.findings.c
     order = (table.open.desc(), table.severity.desc(), table.opened_at.desc(), table.id)
-    return [finding_json(row) for row in await connection.execute(select(tables.findings).order_by(*order))]
+    rows = (await connection.execute(select(tables.findings).order_by(*order))).all()
+    said = await answered(connection, [row.id for row in rows])
+    return [finding_json(row, said[row.id]) for row in rows]
 
 
 async def sources(connection: AsyncConnection) -> list[Row]:
@@ -160,7 +164,7 @@ async def explanation(connection: AsyncConnection, ref: str) -> Row | None:
     strategy = await current_strategy(connection)
     figures = await nodes(connection, strategy) if strategy is not None else {}
     if ref in figures:
-        return await _node_explained(connection, figures[ref])
+        return await node_explained(connection, figures[ref])
     found = await item(connection, ref)
     return None if found is None else await _item_explained(connection, found)
 
@@ -185,12 +189,13 @@ async def _item_explained(connection: AsyncConnection, found: Row) -> Row:
     return {"item": found, "lines": lines}
 
 
-async def _node_explained(connection: AsyncConnection, node: Row) -> Row:
+async def node_explained(connection: AsyncConnection, node: Row, until: date | None = None) -> Row:
+    """Where a node's figures come from, as far as a day's end; ``lines`` say it in words."""
     progress, forecast = node["progress"], node["forecast"]
     posted = tables.postings.c
     counted = (
         select(posted.item, func.sum(posted.scope), func.sum(posted.done))
-        .where(posted.node == node["id"])
+        .where((posted.node == node["id"]) & (posted.day <= (until or date.max)))
         .group_by(posted.item)
         .having(func.sum(posted.scope) > 0)
     )
@@ -205,5 +210,15 @@ async def _node_explained(connection: AsyncConnection, node: Row) -> Row:
         f"chance on time {forecast['chance_on_time']}" + (f" ({forecast['reason']})" if forecast["reason"] else ""),
         f"  {len(rows)} items are counted in its own ledger",
     ]
+    decisions, appraisals = await of_node(connection, node["id"])
+    lines += [
+        f"  last appraised on {one['at'][:10]} by {one['by']}: {one['decision']}, {one['why']}"
+        for one in appraisals[:1]
+    ]
+    lines += [
+        f"  decided on {one['at'][:10]} by {one['by']} about {one['finding']}: {one['decision']}, {one['why']}"
+        + (f"; expected: {one['effect']}" if one["effect"] else "")
+        for one in decisions[:5]
+    ]
     items = [{"item": uid, "scope": of_shares(int(scope)), "done": of_shares(int(done))} for uid, scope, done in rows]
-    return {"node": node, "items": items, "lines": lines}
+    return {"node": node, "items": items, "decisions": decisions, "appraisals": appraisals, "lines": lines}

@@ -1,6 +1,6 @@
 """What the feed and the exports say of items, nodes and findings: the promised JSON, from rows as they are stored."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -101,9 +101,12 @@ def node_json(figures: ProgressChanged, kind: str, findings: Sequence[str]) -> d
     }
 
 
-def finding_json(row: Any) -> dict[str, Any]:
-    """A finding, from its row of `findings`."""
+def finding_json(row: Any, answered: Mapping[str, Any]) -> dict[str, Any]:
+    """A finding, from its row of `findings`, with what people answered to it."""
     finding = FINDING.decode(row.content)
+    decision = answered["decision"]
+    # What was decided before it last opened was about another drift.
+    about_this = decision is not None and datetime.fromisoformat(decision["at"]) >= row.opened_at
     return {
         "id": row.id,
         "node": row.node,
@@ -120,6 +123,9 @@ def finding_json(row: Any) -> dict[str, Any]:
         "team": finding.team,
         "evidence": finding.evidence,
         "quiet": finding.quiet,
+        "acknowledged": answered["acknowledged"],
+        "snoozed": answered["snoozed"],
+        "decision": decision if about_this else None,
     }
 
 

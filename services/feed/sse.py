@@ -4,11 +4,12 @@ import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Header, HTTPException, Query, Request
+from fastapi import FastAPI, Header, HTTPException, Query, Request, Response
 from sqlalchemy import func, select
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from schemas.wire import TOPICS
+from services.feed.described import answers
 from services.storage import tables
 from services.storage.database import Database, woken
 
@@ -18,10 +19,16 @@ _POSITION = re.compile(r"[0-9]{1,18}", re.ASCII)
 _LOOK_AGAIN_S = 0.5
 
 
+class _Events(Response):
+    """For the OpenAPI document: sse_starlette's class does not tell its media type."""
+
+    media_type = "text/event-stream"
+
+
 def add_events(app: FastAPI, database: Database) -> None:
     """Add ``/api/v1/events``."""
 
-    @app.get("/api/v1/events")
+    @app.get("/api/v1/events", response_class=_Events, responses=answers())
     async def events(
         request: Request,
         topic: Annotated[list[str] | None, Query()] = None,

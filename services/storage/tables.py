@@ -441,3 +441,61 @@ deliveries = Table(
     UniqueConstraint("event_id", "channel"),
     Index("ix_deliveries_state_next_at", "state", "next_at"),
 )
+
+# --- what people answered ----------------------------------------------------------------------------------------
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("finding", String(64), nullable=False),
+    Column("node", String(128), nullable=False),
+    Column("decision", String(8), nullable=False),  # keep, adjust, stop
+    Column("severity", String(8), nullable=False),  # of the finding when it was decided
+    Column("by", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("effect", Text),  # what is expected of it
+    Column("at", Moment, nullable=False),
+    Index("ix_decisions_finding_at", "finding", "at"),
+    Index("ix_decisions_at_id", "at", "id"),
+)
+
+appraisals = Table(
+    "appraisals",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("node", String(128), nullable=False),  # a node, or `strategy` or `plan` as a whole
+    Column("decision", String(8), nullable=False),  # keep, adjust, stop
+    Column("by", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("attendees", Text, nullable=False),  # a list of names in JSON
+    Column("at", Moment, nullable=False),
+    Index("ix_appraisals_node_at", "node", "at"),
+)
+
+acknowledgements = Table(
+    "acknowledgements",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("finding", String(64), nullable=False),
+    Column("severity", String(8), nullable=False),  # of the finding that was acknowledged; a worse one is told again
+    Column("by", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("ended_at", Moment),  # null: in force; the finding closed, or another one took its place
+    Index("ix_acknowledgements_finding_ended_at", "finding", "ended_at"),
+)
+
+snoozes = Table(
+    "snoozes",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("finding", String(64), nullable=False),
+    Column("until", Date, nullable=False),  # its last day, in the calendar's zone
+    Column("ends_at", Moment, nullable=False),
+    Column("by", Text),
+    Column("why", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("ended_at", Moment),  # null: in force, or its end has yet to be seen to
+    Index("ix_snoozes_finding_ended_at", "finding", "ended_at"),
+    Index("ix_snoozes_ended_at_ends_at", "ended_at", "ends_at"),
+)

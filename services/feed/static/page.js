@@ -31,7 +31,7 @@
     if (!waiting) waiting = setTimeout(refresh, 400);
   };
   const events = new EventSource("/api/v1/events?topic=progress&topic=drift");
-  for (const type of ["progress.changed", "finding.opened", "finding.worsened", "finding.eased", "finding.closed", "reset"]) {
+  for (const type of ["progress.changed", "finding.opened", "finding.worsened", "finding.eased", "finding.closed", "decision.recorded", "reset"]) {
     events.addEventListener(type, soon);
   }
   document.addEventListener("visibilitychange", () => { if (!document.hidden) soon(); });
