@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -139,9 +139,29 @@ class Database:
         await self._reader.dispose()
 
 
+class _Releasing(sqlite3.Connection):
+    """A connection that lets go of the file when it is closed.
+
+    SQLite keeps a closed connection's locks for as long as a statement of it is about, and whatever was cancelled
+    in the middle of a transaction leaves one: in the traceback, say.
+    """
+
+    def close(self) -> None:
+        with suppress(sqlite3.Error):
+            self.rollback()
+        super().close()
+
+
 def _sqlite_engine(url: URL, begin: str, *, pool_size: int) -> AsyncEngine:
     # The driver's own transactions start too late and end at a savepoint, so we begin them ourselves.
-    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=600, hide_parameters=True)
+    engine = create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=600,
+        hide_parameters=True,
+        connect_args={"factory": _Releasing},
+    )
 
     def before_connect(_dialect: Any, _record: Any, arguments: list[Any], _named: Any) -> None:
         # The driver's thread outlives a connection that fails, and complains at exit; so it fails here, first.

@@ -1,8 +1,9 @@
 """One transaction: rows and events together, or neither."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, date, datetime, timedelta, timezone
+from functools import partial
 from typing import Any
 
 import pytest
@@ -228,3 +229,33 @@ async def test_a_reader_by_position_misses_nothing_of_concurrent_writers(databas
 
 def _raw(uow: UnitOfWork, event_id: str) -> dict[str, Any]:
     return {"id": event_id, "topic": "align", "key": "", "type": "", "time": uow.now, "value": b"{}"}
+
+
+def soon(rounds: int, action: Callable[[], object]) -> None:
+    """Do it after so many rounds of the event loop."""
+    asyncio.get_running_loop().call_soon(partial(soon, rounds - 1, action) if rounds else action)
+
+
+async def cancelled_half_way(database: Database, rounds: int) -> None:
+    """A transaction that is cancelled while it reads back what it wrote."""
+    writing = asyncio.current_task()
+    assert writing is not None
+    async with database.write() as uow:
+        await uow.upsert(tables.leases, [a_lease(f"half {number}") for number in range(1_000)])
+        soon(rounds, writing.cancel)
+        await uow.connection.execute(select(tables.leases).order_by(tables.leases.c.until))
+        await asyncio.Event().wait()
+
+
+async def test_a_write_that_is_cancelled_half_way_lets_go_of_the_database(database: Database) -> None:
+    """Others write at once, even while somebody still holds the traceback of what was cancelled."""
+    held = []
+    for rounds in range(40):
+        with pytest.raises(asyncio.CancelledError) as cancelled:
+            await asyncio.ensure_future(cancelled_half_way(database, rounds))
+        held.append(cancelled.value)
+        async with asyncio.timeout(10):
+            async with database.write() as uow:
+                await uow.upsert(tables.leases, [a_lease("next")], replace=("holder",))
+    assert [row.name for row in await all_rows(database, tables.leases)] == ["next"]
+    assert len(held) == 40

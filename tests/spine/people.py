@@ -1,0 +1,97 @@
+"""People who change what both trackers hold, by dice, and a stage on which one world after the other is shown."""
+
+from collections import Counter
+from collections.abc import Callable
+from random import Random
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from services.simulator.model import Container, ContainerState, Item
+from tests.ingest.conftest import Trackers
+
+
+class People:
+    """Whatever people do to the items and containers of both trackers, by dice."""
+
+    def __init__(self, trackers: Trackers, seed: int) -> None:
+        self.trackers = trackers
+        self.world = trackers.world
+        self.dice = Random(seed)
+        self.done = Counter[str]()
+        self._deeds: dict[str, tuple[int, Callable[[], None]]] = {
+            "edit": (8, self._edit),
+            "finish": (4, lambda: self.world.finish(self._item())),
+            "reopen": (2, lambda: self.world.reopen(self._item())),
+            "touch": (2, lambda: self.world.touch(self._item())),
+            "create": (3, self._create),
+            "delete": (4, lambda: self.world.delete(self._item())),
+            "move": (4, self._move),
+            "close_container": (1, self._close),
+            "open_container": (2, self._open),
+        }
+
+    def act(self) -> None:
+        """One deed, a second after the last; none where there is nothing left to do it to."""
+        with self.world.lock:
+            self.trackers.later(seconds=1)
+            names = list(self._deeds)
+            name = self.dice.choices(names, [weight for weight, _ in self._deeds.values()])[0]
+            if name in ("create", "open_container", "close_container") or self._living():
+                self._deeds[name][1]()
+                self.done[name] += 1
+
+    def _containers(self) -> list[Container]:
+        return [one for one in self.world.containers.values() if one.state == "live"]
+
+    def _living(self) -> list[Item]:
+        return [item for one in self._containers() for item in one.items]
+
+    def _item(self) -> Item:
+        return self.dice.choice(self._living())
+
+    def _edit(self) -> None:
+        item = self._item()
+        labels = tuple(sorted(self.dice.sample(("run", "growth", "debt", "security"), self.dice.randint(0, 3))))
+        self.world.edit(item, title=f"{item.title.split('!')[0]}!{self.dice.randint(1, 999)}", labels=labels)
+
+    def _create(self) -> None:
+        if places := self._containers():
+            place = self.dice.choice(places)
+            pull = place.tracker == "github" and self.dice.random() < 0.3
+            self.world.create(place, "New", pull_request=pull)
+
+    def _move(self) -> None:
+        item = self._item()
+        targets = [one for one in self._containers() if one.tracker == item.tracker and one.id != item.container]
+        if not targets or item.pull_request:
+            return
+        if item.tracker == "jira":
+            self.world.move(item, targets[0])
+        else:
+            self.world.transfer(item, targets[0])
+
+    def _close(self) -> None:
+        place = self.dice.choice(list(self.world.containers.values()))
+        states: tuple[ContainerState, ...] = (
+            ("archived", "trashed", "hidden") if place.tracker == "jira" else ("hidden",)
+        )
+        self.world.set_container(place.key, self.dice.choice(states))
+
+    def _open(self) -> None:
+        self.world.set_container(self.dice.choice(list(self.world.containers.values())).key, "live")
+
+
+class Stage:
+    """Two addresses at which one world after the other is shown."""
+
+    def __init__(self) -> None:
+        self._apps: tuple[ASGIApp, ...] = ()
+
+    def show(self, trackers: Trackers) -> None:
+        self._apps = tuple(trackers.faults.around(one.app()) for one in (trackers.jira, trackers.github))
+
+    def app(self, place: int) -> ASGIApp:
+        async def shown(scope: Scope, receive: Receive, send: Send) -> None:
+            await self._apps[place](scope, receive, send)
+
+        return shown
