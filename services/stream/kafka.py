@@ -38,6 +38,8 @@ _PING_EVERY_S = 2
 _LOOK_AGAIN_S = 0.1
 #: A database may be away for as long as this before the group gives a member's partitions to others.
 _MAX_POLL_MS = 1_800_000
+#: A broker does not end such a wait when a transaction is committed, so this is a delay that events can meet.
+_FETCH_WAIT_MS = 50
 
 
 @dataclass
@@ -148,6 +150,7 @@ class KafkaStream:
             batch=True,
             max_records=consumer.batch,
             batch_timeout_ms=20,
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
             ack_policy=AckPolicy.MANUAL,
