@@ -41,7 +41,7 @@ async def count(reader: "GitHubConnector", container: Container) -> Census:
                     if isinstance(row, Mapping) and isinstance(row.get("id"), int):
                         uid = _uid(reader.source, row)
                         present[uid] = moment(row.get("updated_at"))
-                        reader.numbers[uid] = row.get("number")
+                        reader.note(container.key, row)
     except Refused as error:
         raise Skippable(refusal(reader.source, container.key, error)) from error
     except Withheld as error:
@@ -76,9 +76,8 @@ async def look(reader: "GitHubConnector", refs: Sequence[Ref]) -> Looked:
 async def _in_repository(reader: "GitHubConnector", id_: str, refs: Sequence[Ref]) -> Looked:
     answers = _Answers()
     await together(_ask(reader, ref, answers) for ref in refs)
-    left: dict[str, Availability] = dict.fromkeys(answers.moved, "moved")
-    if answers.gone:
-        left |= await _why_gone(reader, id_, answers)
+    gone = await _why_gone(reader, id_, refs, answers) if answers.gone else {}
+    left: dict[str, Availability] = {**dict.fromkeys(answers.moved, "moved"), **gone}
     entries: list[WorkItem | Quarantined] = []
     for name, rows in _by_name(answers.rows.values(), refs).items():
         entries += await _entries(reader, Container(id=id_, key=name), rows)
@@ -92,7 +91,7 @@ async def _in_repository(reader: "GitHubConnector", id_: str, refs: Sequence[Ref
 
 async def _ask(reader: "GitHubConnector", ref: Ref, answers: _Answers) -> None:
     """One issue by its number. A transfer is a redirect to an issue of another id; so is a number used anew."""
-    number = ref.key.rpartition("#")[2] or str(reader.numbers.get(ref.uid, ""))
+    number = ref.key.rpartition("#")[2] or str(reader.ids.number(int(ref.uid.rpartition(":")[2])) or "")
     if not (number.isascii() and number.isdigit()):
         answers.unsure.append(ref.uid)
         return
@@ -115,12 +114,15 @@ async def _ask(reader: "GitHubConnector", ref: Ref, answers: _Answers) -> None:
         answers.unsure.append(ref.uid)
 
 
-async def _why_gone(reader: "GitHubConnector", id_: str, answers: _Answers) -> dict[str, Availability]:
+async def _why_gone(
+    reader: "GitHubConnector", id_: str, refs: Sequence[Ref], answers: _Answers
+) -> dict[str, Availability]:
     """Why issues are not found, by what we may see of their repository, asked for afterwards.
 
     In a repository that we read, GitHub says 410 of what was deleted ("Get an issue": 410 Gone where the issue was
     deleted and we have read access), and 404 of what left it for a place that we cannot see: a transfer to a
-    repository we may not read, or a discussion. Where the repository's issues cannot be listed, neither means much.
+    repository we may not read, or a discussion. Where the repository's issues cannot be listed, neither means much;
+    and as it may have been out of sight for a moment, what answered 404 is asked for once more.
     """
     visible = await _issues_visible(reader, id_)
     if visible is None:
@@ -128,6 +130,10 @@ async def _why_gone(reader: "GitHubConnector", id_: str, answers: _Answers) -> d
         return {}
     if not visible:
         return dict.fromkeys(answers.gone, "access_lost")
+    missing = [ref for ref in refs if answers.gone.get(ref.uid) == 404]
+    for ref in missing:
+        del answers.gone[ref.uid]
+    await together(_ask(reader, ref, answers) for ref in missing)
     told: dict[str, Availability] = {}
     for uid, status in answers.gone.items():
         if status == 403:
@@ -170,7 +176,7 @@ async def _entries(
     reader: "GitHubConnector", container: Container, rows: Sequence[Row]
 ) -> list[WorkItem | Quarantined]:
     titles = {one.title: one.uid for one in await reader._milestones(container)}
-    async with aclosing(Histories(reader.client, container.id, partial(reader._note, container.key))) as histories:
+    async with aclosing(Histories(reader.client, container.id, partial(reader.ids.note, container.key))) as histories:
         return await reader._entries(container, rows, titles, histories)
 
 

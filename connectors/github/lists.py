@@ -19,6 +19,8 @@ _KEPT = (
 )  # fmt: skip
 #: GitHub lists nothing for a ``since`` of 1970; nothing there is older than GitHub, but for imported dates.
 _FOUNDED = datetime(2008, 1, 1, tzinfo=UTC)
+#: So many issues are remembered before those that changed before the anchor are forgotten.
+_MOST_KNOWN = 5_000
 #: GitHub refuses page numbers from here on.
 _MOST_NUMBERS = 99
 
@@ -52,6 +54,7 @@ async def issues(
     """
     where = f"repositories/{repository}/issues"
     known: dict[Any, Any] = {}
+    forgotten: datetime | None = None  # what changed last before this was read, whether or not it is still known
     follow: str | None = None
     number, barren = 1, 0
     while True:
@@ -59,13 +62,16 @@ async def issues(
         if "partial-results" in page.partial:
             raise Withheld(page.partial)
         rows = [kept(row) for row in page.rows]
-        fresh = [row for row in rows if known.get(_key(row)) != _updated(row)]
+        fresh = [row for row in rows if known.get(_key(row)) != _updated(row) and not _before(row, forgotten)]
         known |= {_key(row): _updated(row) for row in fresh}
         last, in_order = _last(rows)
         moved = in_order and last is not None and last >= _FOUNDED and (anchor is None or last > anchor)
         anchor = last if moved else anchor
         if fresh:
             yield Batch(fresh, anchor)
+        if moved and last is not None and len(known) > _MOST_KNOWN:
+            forgotten = last
+            known = {key: at for key, at in known.items() if not _is_before(at, last)}
         late = moved and last is not None and last > began
         if page.next is None and len(rows) < PAGE and (late or not fresh):
             return
@@ -107,6 +113,15 @@ def _key(row: Any) -> Any:
 
 def _updated(row: Any) -> Any:
     return (row.get("updated_at") if isinstance(row, dict) else None) or ""
+
+
+def _before(row: Any, moment_: datetime | None) -> bool:
+    return moment_ is not None and _is_before(_updated(row), moment_)
+
+
+def _is_before(at: Any, other: datetime) -> bool:
+    found = moment(at)
+    return found is not None and found < other
 
 
 def _last(rows: Sequence[Any]) -> tuple[datetime | None, bool]:

@@ -30,6 +30,7 @@ from connectors.github import census, registration
 from connectors.github.client import GitHubClient, GitHubConfig, Refused
 from connectors.github.events import Histories
 from connectors.github.lists import PAGE, Batch, Withheld, issues
+from connectors.github.numbers import IssueIds
 from connectors.github.translate import milestone, parent_name, work_item
 from connectors.pacing import Clock
 from connectors.text import clean
@@ -61,8 +62,7 @@ class GitHubConnector:
         self.config = config
         self.source = config.name
         self.client = GitHubClient(config, clock)
-        self.numbers: dict[str, Any] = {}  #: of what the last census named, by uid
-        self._ids: dict[str, dict[int, int]] = {}  # repository -> number -> issue id, for parents
+        self.ids = IssueIds()
 
     @property
     def requests(self) -> int:
@@ -131,7 +131,7 @@ class GitHubConnector:
     async def read(self, container: Container, checkpoint: bytes | None) -> AsyncIterator[Page]:
         """A backfill, its continuation, or a poll of one repository, page by page."""
         state = _CHECKPOINT.decode(checkpoint) if checkpoint else Checkpoint()
-        histories = Histories(self.client, container.id, partial(self._note, container.key))
+        histories = Histories(self.client, container.id, partial(self.ids.note, container.key))
         try:
             milestones = await self._milestones(container)
             began = self._now()
@@ -173,17 +173,18 @@ class GitHubConnector:
         async with aclosing(issues(self.client, container.id, anchor, began)) as batches:
             async for batch in batches:
                 for row in batch.rows:
-                    if isinstance(row, dict) and isinstance(row.get("number"), int) and isinstance(row.get("id"), int):
-                        self._note(container.key, row["number"], row["id"])
+                    self.note(container.key, row)
                 yield batch
 
-    def _note(self, repository: str, number: int, id_: int) -> None:
-        self._ids.setdefault(repository.lower(), {})[number] = id_
+    def note(self, repository: str, row: Any) -> None:
+        """Remember the number and the id of an issue, for whatever names it by its address."""
+        if isinstance(row, dict) and isinstance(row.get("number"), int) and isinstance(row.get("id"), int):
+            self.ids.note(repository, row["number"], row["id"])
 
     def _known(self, name: str) -> int | None:
         """The id of the issue that an address names, if a page told it."""
         repository, _, number = name.rpartition("/")
-        return self._ids.get(repository, {}).get(int(number))
+        return self.ids.get(repository, int(number))
 
     async def _page(
         self, container: Container, state: Checkpoint, rows: Sequence[Any], titles: Mapping[str, str], told: Histories
@@ -220,7 +221,7 @@ class GitHubConnector:
             except Refused:
                 return None
             if isinstance(found, int):
-                self._note(repository, int(number), found)
+                self.ids.note(repository, int(number), found)
             return found if isinstance(found, int) else None
 
         return dict(zip(asked, await together(id_of(name) for name in asked), strict=True))

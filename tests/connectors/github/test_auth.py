@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from connectors.base import AuthenticationFailed, Skippable, Unreachable
+from connectors.github.numbers import IssueIds
 from connectors.github.sync import GitHubConnector
 from services.simulator.faults import Fault
 from services.simulator.github_host import TOKEN
@@ -104,7 +105,7 @@ async def test_a_token_that_dies_midway_ends_the_pass(host: Host, connector: Git
     if way == "parents":
         other = host.world.create(host.repository, "Parent of another time")
         host.world.edit(host.repository.items[0], parent=other.id)
-        connector._ids = _Forgetful()  # a parent is asked for only where no page has named it
+        connector.ids = _Forgetful()  # a parent is asked for only where no page has named it
     host.faults.add(github_unauthorized(WAYS[way]))
     pages: list[Any] = []
     with pytest.raises(AuthenticationFailed, match=r"^g: the token is refused") as caught:
@@ -116,9 +117,9 @@ async def test_a_token_that_dies_midway_ends_the_pass(host: Host, connector: Git
     assert seen(pages) | seen(rest) == host.truth()
 
 
-class _Forgetful(dict[str, dict[int, int]]):
-    def setdefault(self, key: str, default: dict[int, int] | None = None) -> dict[int, int]:
-        return {}
+class _Forgetful(IssueIds):
+    def note(self, repository: str, number: int, id_: int) -> None:
+        """Never learns."""
 
 
 async def test_a_suspended_installation_ends_the_pass(host: Host, connector: GitHubConnector) -> None:

@@ -67,6 +67,17 @@ async def test_a_transfer_to_where_we_cannot_see_is_a_move_too(host: Host, conne
     assert (await connector.look([asked])).left == {asked.uid: "moved"}
 
 
+async def test_a_repository_that_was_out_of_sight_for_a_moment_lost_nothing(
+    host: Host, connector: GitHubConnector
+) -> None:
+    """404 of an issue, and then its repository is there: the issue is asked for again before it has moved."""
+    host.fill(1)
+    (item,) = host.repository.items
+    host.faults.add(Fault(when=rf"/issues/{item.number}$", kind="answer", status=404, body=b'{"message": "Not Found"}'))
+    looked = await connector.look([ref(host, item)])
+    assert (present(looked), looked.left) == ({uid(item)}, {})
+
+
 async def test_a_repository_that_we_no_longer_see_loses_access_and_no_issue(
     host: Host, connector: GitHubConnector
 ) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from connectors.base import Unreachable
 from connectors.github import events as histories
+from connectors.github import lists
 from connectors.github.sync import GitHubConnector
 from services.simulator import github_lists
 from services.simulator.faults import Fault
@@ -147,3 +148,22 @@ async def test_a_list_of_events_too_long_to_read_is_read_as_far_as_it_goes(
         assert kinds == (["labels", "resolution", "status"] if item.status == "closed" else ["labels"])
     assert 90 <= host.faults.count(r"/issues/\d+/events") <= 110
     assert host.faults.count(rf"{EVENTS}.*page=4$") == 0
+
+
+@pytest.mark.parametrize("ignores", [False, True])
+async def test_what_was_read_is_forgotten_and_not_read_again(
+    host: Host, connector: GitHubConnector, monkeypatch: pytest.MonkeyPatch, ignores: bool
+) -> None:
+    """Memory does not grow with the list; a host that ignores ``since`` is found out, not followed for ever."""
+    monkeypatch.setattr(lists, "_MOST_KNOWN", 50)
+    host.fill(430)
+    if not ignores:
+        pages = await read(connector, host.there)
+        assert seen(pages) == host.truth()
+        assert sum(len(page.items) for page in pages) == 430
+        return
+    first = await connector.client.page(f"repositories/{host.repository.id}/issues", {"state": "all", "per_page": 100})
+    host.faults.add(Fault(when=ISSUES, kind="rewrite", times=None, change=lambda _: first.rows, headers={"link": ""}))
+    with pytest.raises(Unreachable):
+        await read(connector, host.there)
+    assert host.faults.count(ISSUES) < 200
