@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from connectors.ahead import together
-from connectors.base import Census, Container, Looked, Ref, Retriable, Skippable, Unreachable
+from connectors.base import Census, Container, Looked, Ref, Retriable, Skippable
 from connectors.jira import jql
 from connectors.jira.chain import TOLERANCE, Chain
 from connectors.jira.client import Refused
@@ -33,16 +33,16 @@ async def count(reader: "JiraConnector", container: Container) -> Census:
     ``updated``, since the search may learn of a change long after a poll has looked for it.
     """
     try:
-        await _prepared(reader)
+        await reader.prepare()
         present: dict[str, datetime | None] = dict.fromkeys(await _ids(reader, container))
-        expected = await reader._count(jql.window(container.id, None, None))
+        expected = await reader.flavour.count(jql.window(container.id, None, None))
         if len(present) < expected * (1 - TOLERANCE) - 3:
             raise Retriable(
                 f"a census ended normally after {len(present)} of about {expected} issues",
                 source=reader.source, container=container.key,
             )  # fmt: skip
         recent = await _recent(reader, container)
-        await reader._same_account()
+        await reader.account.same()
     except Refused as error:
         if error.status == 400:  # a page token that is forgotten: the next census begins anew
             raise Retriable(f"a census was refused: {error.said}", source=reader.source) from error
@@ -60,17 +60,17 @@ async def _ids(reader: "JiraConnector", container: Container) -> set[str]:
     """
     found: set[str] = set()
     chain, begun = Chain(reader.source), 0
-    fields = ["id"] if reader._cloud else ["created"]
+    fields = ["id"] if reader.flavour.name == "jira-cloud" else ["created"]
     query = jql.window(container.id, None, None)
     while True:
-        page = await reader._search(query, fields, size=_IDS, token=chain.token, priority=Priority.CENSUS)
+        page = await reader.flavour.search(query, fields, size=_IDS, token=chain.token, priority=Priority.CENSUS)
         rows = [row for row in page["issues"] if isinstance(row, Mapping)]
         known = len(found)
         found |= {str(row.get("id")) for row in rows}
         begun += len(rows)
         if not chain.follow(page, fruitful=len(found) > known):
             return found
-        last = moment((rows[-1].get("fields") or {}).get("created")) if rows and not reader._cloud else None
+        last = moment((rows[-1].get("fields") or {}).get("created")) if rows and fields != ["id"] else None
         if last is not None and begun >= _IDS:
             chain.begin_again()
             query, begun = jql.window(container.id, last, None), 0
@@ -78,12 +78,12 @@ async def _ids(reader: "JiraConnector", container: Container) -> set[str]:
 
 async def _recent(reader: "JiraConnector", container: Container) -> dict[str, datetime]:
     """When the issues that changed in the last day did."""
-    now = await reader._now()
+    now = await reader.account.now()
     chain = Chain(reader.source)
     query = jql.changed(container.id, now - _RECENT, now)
     found: dict[str, datetime] = {}
     while True:
-        page = await reader._search(query, ["updated"], size=_BULK, token=chain.token, priority=Priority.CENSUS)
+        page = await reader.flavour.search(query, ["updated"], size=_BULK, token=chain.token, priority=Priority.CENSUS)
         known = len(found)
         for row in page["issues"]:
             at = moment((row.get("fields") or {}).get("updated")) if isinstance(row, Mapping) else None
@@ -96,25 +96,17 @@ async def _recent(reader: "JiraConnector", container: Container) -> dict[str, da
 async def look(reader: "JiraConnector", refs: Sequence[Ref]) -> Looked:
     """See `connectors.base.Connector.look`."""
     try:
-        await _prepared(reader)
+        await reader.prepare()
         return await _look(reader, {ref.uid.rpartition(":")[2]: ref for ref in refs})
     except Refused as error:
         raise Retriable(f"single issues could not be read: {error.said}", source=reader.source) from error
-
-
-async def _prepared(reader: "JiraConnector") -> None:
-    if reader._site is None:
-        await reader._server_info()
-        await reader._load_site()
-    else:
-        await reader._same_account()
 
 
 async def _look(reader: "JiraConnector", asked: Mapping[str, Ref]) -> Looked:
     rows: dict[str, Row] = {}
     unsure: set[str] = set()
     for ids in _hundreds(list(asked)):
-        found, later = await _bulk(reader, ids)
+        found, later = await reader.flavour.bulk(ids, reader.wanted())
         rows |= found
         unsure |= later
     absent = [id_ for id_ in asked if id_ not in rows and id_ not in unsure]
@@ -135,33 +127,11 @@ async def _look(reader: "JiraConnector", asked: Mapping[str, Ref]) -> Looked:
     )
 
 
-async def _bulk(reader: "JiraConnector", ids: Sequence[str]) -> tuple[dict[str, Row], set[str]]:
-    """The issues that are there, and the ids that Jira could not tell of now; who is in neither is not found.
-
-    Answers are told by the ids that they name: a moved issue comes under its own id and another key.
-    """
-    if not reader._cloud:
-        return {}, set()
-    body = {"issueIdsOrKeys": list(ids), "fields": reader._wanted(), "fieldsByKeys": False}
-    try:
-        page = await reader.client.post("api/3/issue/bulkfetch", body, scope="bulkfetch")
-    except Refused as error:
-        if error.status in (400, 404, 405, 410):
-            return {}, set()  # not of this site: every issue is asked for alone
-        raise
-    if not isinstance(page.get("issues"), list):
-        raise Unreachable("an answer about single issues has no list of them", source=reader.source)
-    errors = page.get("issueErrors")
-    failed = {str(one.get("id")) for one in errors or () if isinstance(one, Mapping)}
-    rows = {str(row.get("id")): row for row in page["issues"] if isinstance(row, Mapping)}
-    return {id_: rows[id_] for id_ in ids if id_ in rows}, {id_ for id_ in ids if id_ in failed and id_ not in rows}
-
-
 async def _alone(reader: "JiraConnector", id_: str) -> Row | bool | None:
     """One issue; False where Jira knows of none that we may see, None where it says neither."""
-    path = f"api/{3 if reader._cloud else 2}/issue/{id_}"
+    path = f"{reader.flavour.api}/issue/{id_}"
     try:
-        row: Row = await reader.client.get(path, {"fields": ",".join(reader._wanted())}, scope="issue")
+        row: Row = await reader.client.get(path, {"fields": ",".join(reader.wanted())}, scope="issue")
     except Refused as error:
         return False if error.status == 404 else None
     return row if str(row.get("id")) == id_ else None
@@ -173,9 +143,9 @@ async def _why_absent(reader: "JiraConnector", absent: Mapping[str, Ref]) -> dic
     Jira gives the same 404 for what was deleted and for what we may not see; only the project tells them apart.
     An issue that went to a project we cannot see, or behind a security level, looks as deleted as it can.
     """
-    await reader._same_account()
+    await reader.account.same()
     states = {name: one.state for one in await _roster(reader) for name in (one.id, one.key)}
-    await reader._same_account()
+    await reader.account.same()
     reasons: dict[str | None, Availability] = {"live": "deleted", "archived": "archived", "trashed": "trashed"}
     return {id_: reasons.get(states.get(ref.container), "access_lost") for id_, ref in absent.items()}
 
@@ -190,7 +160,7 @@ async def _shelved(reader: "JiraConnector", rows: Mapping[str, Row]) -> dict[str
 
 
 async def _roster(reader: "JiraConnector") -> list[Container]:
-    found = await reader._projects()
+    found = await reader.projects()
     reader.states = {one.id: one.state for one in found}
     return found
 
@@ -205,7 +175,7 @@ async def _entries(reader: "JiraConnector", rows: Sequence[Row]) -> list[WorkIte
     entries: list[WorkItem | Quarantined] = []
     for some in _hundreds(rows):
         where = str(some[0].get("key", "")).rpartition("-")[0]
-        entries += await reader._translated(Container(id="", key=where), some, Priority.HISTORY)
+        entries += await reader.translated(Container(id="", key=where), some, Priority.HISTORY)
     return entries
 
 

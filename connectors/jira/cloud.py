@@ -1,0 +1,173 @@
+"""Jira Cloud's own reading: searches in chains of page tokens, counts that are estimates, changelogs in bulk."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from connectors.ahead import together
+from connectors.base import Container, Unreachable
+from connectors.jira import jql
+from connectors.jira.account import Account
+from connectors.jira.chain import Chain
+from connectors.jira.client import JiraClient, Refused
+from connectors.jira.flavour import PAGE, Step, container, issues_in, listed, number_in
+from connectors.jira.progress import Window
+from connectors.jira.rows import Row, id_of, rows_of, time_of
+from connectors.pacing import Priority
+
+
+class Cloud:
+    """See `connectors.jira.flavour.Flavour`."""
+
+    name = "jira-cloud"
+    api = "api/3"
+    largest_window = 20_000
+
+    def __init__(self, client: JiraClient, account: Account) -> None:
+        self._client = client
+        self._account = account
+        self._source = client.config.name
+        self._bulk_history = True
+
+    async def projects(self) -> list[Container]:
+        found: dict[str, Container] = {}
+        for state, status in (("live", "live"), ("archived", "archived"), ("trashed", "deleted")):
+            for row in await listed(self._client, "api/3/project/search", {"status": status}, size=50):
+                found.setdefault(id_of(row), container(row, state))
+        return list(found.values())
+
+    async def versions(self, container: Container) -> list[Row]:
+        return await listed(self._client, f"api/3/project/{container.id}/version", scope="versions")
+
+    async def count(self, query: str) -> int:
+        answer = await self._client.post("api/3/search/approximate-count", {"jql": jql.unordered(query)})
+        return number_in(answer, "count", self._source)
+
+    async def edge(self, container: Container, order: str) -> datetime | None:
+        query = f"project = {container.id} ORDER BY created {order}"
+        page = await self.search(query, ["created"], size=1, token=None)
+        rows = rows_of(page["issues"])
+        return time_of(rows[0], "created") if rows else None
+
+    # -- searching ---------------------------------------------------------------------------------------------
+
+    async def window(self, container: Container, window: Window, fields: list[str]) -> AsyncGenerator[Step, None]:
+        """To the proven end of its token chain."""
+        start = window.anchor or window.start
+        chain = Chain(self._source)
+        known: set[str] = set()
+        query = jql.window(container.id, start, window.end)
+        while True:
+            page = await self._page_of(chain, query, fields, Priority.BACKFILL)
+            if page is None:  # the rest of the window, less what is known of its first moment
+                query = jql.window(container.id, start, window.end)
+                continue
+            rows = [row for row in page["issues"] if not id_of(row) or id_of(row) not in known]
+            known.update(id_of(row) for row in rows)
+            start = max((at for row in rows if (at := time_of(row, "created")) is not None), default=start)
+            more = chain.follow(page, fruitful=bool(rows))
+            yield Step(rows, not more)
+            if not more:
+                return
+
+    async def changed(
+        self, container: Container, cursor: datetime, fields: list[str]
+    ) -> AsyncGenerator[list[Any], None]:
+        """The query is anchored anew after each page.
+
+        While we page, changed issues only move behind the anchor, so none is passed over.
+        """
+        anchor = latest = cursor - timedelta(minutes=jql.OVERLAP_MIN)
+        known: dict[str, Any] = {}
+        chain = Chain(self._source)
+        query = jql.changed(container.id, anchor, await self._account.now())
+        while True:
+            page = await self._page_of(chain, query, fields, Priority.POLL)
+            if page is not None:
+                rows = [
+                    row
+                    for row in page["issues"]
+                    if id_of(row) not in known or known[id_of(row)] != time_of(row, "updated")
+                ]
+                known |= {id_of(row): time_of(row, "updated") for row in rows if id_of(row)}
+                if rows:
+                    yield rows
+                if not chain.follow(page, fruitful=bool(rows)):
+                    return
+                times = [at for row in page["issues"] if (at := time_of(row, "updated")) is not None]
+                latest = max(times, default=latest)
+            if page is None or latest - anchor >= timedelta(minutes=2):
+                anchor = latest
+                chain.begin_again()
+                query = jql.changed(container.id, anchor, await self._account.now())
+
+    async def _page_of(self, chain: Chain, query: str, fields: list[str], priority: Priority) -> dict[str, Any] | None:
+        """The next page of a chain of whole issues; None where its token has expired, and the chain begins again."""
+        try:
+            return await self.search(query, fields, size=PAGE, token=chain.token, priority=priority)
+        except Refused as error:
+            if error.status != 400 or not chain.renew():
+                raise
+            return None
+
+    async def search(
+        self, query: str, fields: list[str], *, size: int, token: str | None, priority: Priority = Priority.POLL
+    ) -> dict[str, Any]:
+        body: dict[str, Any] = {"jql": query, "fields": fields, "maxResults": size}
+        body |= {"nextPageToken": token} if token else {}
+        page = await self._client.post("api/3/search/jql", body, scope="search", priority=priority)
+        return issues_in(page, self._source)
+
+    # -- single issues -----------------------------------------------------------------------------------------
+
+    async def histories(self, ids: Sequence[str], priority: Priority) -> dict[str, list[Row]]:
+        """In bulk where the site can, one by one elsewhere."""
+        if not ids:
+            return {}
+        if self._bulk_history:
+            try:
+                return await self._bulk_histories(ids, priority)
+            except Refused as error:
+                if error.status not in (404, 405):
+                    raise
+                self._bulk_history = False
+        alone = await together(
+            listed(self._client, f"api/3/issue/{id_}/changelog", scope="history", priority=priority) for id_ in ids
+        )
+        return dict(zip(ids, alone, strict=True))
+
+    async def _bulk_histories(self, ids: Sequence[str], priority: Priority) -> dict[str, list[Row]]:
+        found: dict[str, list[Row]] = {}
+        known: set[tuple[str, str]] = set()
+        chain = Chain(self._source)
+        while True:
+            body: dict[str, Any] = {"issueIdsOrKeys": list(ids), "maxResults": 1000}
+            page = await self._client.post(
+                "api/3/changelog/bulkfetch", body | ({"nextPageToken": chain.token} if chain.token else {}),
+                scope="history", priority=priority,
+            )  # fmt: skip
+            if not isinstance(page.get("issueChangeLogs"), list):
+                raise Unreachable("a page of changelogs has no list of them", source=self._source)
+            before = len(known)
+            for log in rows_of(page["issueChangeLogs"]):
+                rows = rows_of(log.get("changeHistories"))
+                found.setdefault(str(log.get("issueId")), []).extend(rows)
+                known.update((str(log.get("issueId")), id_of(row)) for row in rows)
+            if not chain.follow(page, fruitful=len(known) > before):
+                return found
+
+    async def bulk(self, ids: Sequence[str], fields: list[str]) -> tuple[dict[str, Row], set[str]]:
+        """Answers are told by the ids that they name: a moved issue comes under its own id and another key."""
+        body = {"issueIdsOrKeys": list(ids), "fields": fields, "fieldsByKeys": False}
+        try:
+            page = await self._client.post("api/3/issue/bulkfetch", body, scope="bulkfetch")
+        except Refused as error:
+            if error.status in (400, 404, 405, 410):
+                return {}, set()  # not of this site: every issue is asked for alone
+            raise
+        if not isinstance(page.get("issues"), list):
+            raise Unreachable("an answer about single issues has no list of them", source=self._source)
+        errors = page.get("issueErrors")
+        failed = {str(one.get("id")) for one in errors or () if isinstance(one, Mapping)}
+        rows = {str(row.get("id")): row for row in page["issues"] if isinstance(row, Mapping)}
+        return {id_: rows[id_] for id_ in ids if id_ in rows}, {id_ for id_ in ids if id_ in failed and id_ not in rows}
