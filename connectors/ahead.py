@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 async def ahead(found: AsyncIterator[T], most: int) -> AsyncGenerator[T, None]:
@@ -34,6 +35,13 @@ def _wake(ready: "asyncio.Queue[list[T]]") -> None:
     """Let whoever waits for more see that there is no more; in a full queue nobody waits."""
     if not ready.full():
         ready.put_nowait([])
+
+
+async def both(one: Coroutine[Any, Any, T], other: Coroutine[Any, Any, U]) -> tuple[T, U]:
+    """Two answers of different kinds, side by side."""
+    asked: list[Coroutine[Any, Any, Any]] = [one, other]
+    first, second = await together(asked)
+    return first, second
 
 
 async def together(asked: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from connectors.ahead import together
 from connectors.base import (
     AuthenticationFailed,
     ConnectorError,
@@ -28,11 +29,16 @@ if TYPE_CHECKING:
     from connectors.jira.sync import JiraConnector
 
 
-async def backfill(reader: "JiraConnector", container: Container, state: Checkpoint) -> AsyncGenerator[Page, None]:
-    """All issues of a project, as far as ``state`` does not know them yet; it goes on in ``state``."""
+async def backfill(
+    reader: "JiraConnector", container: Container, state: Checkpoint, started: datetime
+) -> AsyncGenerator[Page, None]:
+    """All issues of a project, as far as ``state`` does not know them yet; it goes on in ``state``.
+
+    ``started`` is the site's time at the start of this pass.
+    """
     flavour = reader.flavour
     if not state.windows:
-        state.began = await reader.account.now()
+        state.began = started
         state.total = await flavour.count(jql.window(container.id, None, None))
         state.windows = await _windows(reader, container, state.total)
         yield reader.page(container, state, [])
@@ -58,8 +64,7 @@ async def _windows(reader: "JiraConnector", container: Container, total: int) ->
     """Windows of creation, of about equal length in time, at least as many as there are lanes."""
     if total <= PAGE:
         return [Window(None, None)]
-    first = await reader.flavour.edge(container, "ASC")
-    last = await reader.flavour.edge(container, "DESC")
+    first, last = await together(reader.flavour.edge(container, order) for order in ("ASC", "DESC"))
     if first is None or last is None or last - first < timedelta(hours=1):
         return [Window(None, None)]
     lanes = reader.config.concurrency

@@ -31,8 +31,12 @@ class Cloud:
 
     async def projects(self) -> list[Container]:
         found: dict[str, Container] = {}
-        for state, status in (("live", "live"), ("archived", "archived"), ("trashed", "deleted")):
-            for row in await listed(self._client, "api/3/project/search", {"status": status}, size=50):
+        states = ("live", "live"), ("archived", "archived"), ("trashed", "deleted")
+        lists = await together(
+            [listed(self._client, "api/3/project/search", {"status": status}, size=50) for _, status in states]
+        )
+        for (state, _), rows in zip(states, lists, strict=True):
+            for row in rows:
                 found.setdefault(id_of(row), container(row, state))
         return list(found.values())
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Se
 from contextlib import aclosing
 from typing import Any
 
+from connectors.ahead import both, together
 from connectors.base import (
     AuthenticationFailed,
     Census,
@@ -57,9 +58,9 @@ class JiraConnector:
 
     async def discover(self) -> Discovery:
         """The projects the configuration names, or all that can be seen; those that cannot be are gaps."""
-        info = await self._server_info()
-        await self._load_site()
-        found = {container.key: container for container in await self.projects()}
+        info = await self._flavour_of_site()
+        projects, _ = await both(self.projects(), self._get_to_know())
+        found = {container.key: container for container in projects}
         self.states = {container.id: container.state for container in found.values()}
         wanted = self.config.projects or tuple(found)
         gaps = [
@@ -81,7 +82,7 @@ class JiraConnector:
             server_time=self.client.server_time,
         )
 
-    async def _server_info(self) -> Mapping[str, Any]:
+    async def _flavour_of_site(self) -> Mapping[str, Any]:
         info: Mapping[str, Any] = await seeing(self.client.get("api/2/serverInfo"), self.source)
         kind = info.get("deploymentType")
         if kind not in ("Cloud", "Server", "Data Center"):
@@ -89,20 +90,23 @@ class JiraConnector:
         wanted = Cloud if kind == "Cloud" else DataCenter
         if not isinstance(self.flavour, wanted):
             self.flavour = wanted(self.client, self.account)
-        await self.account.same(first=True)
         return info
 
     async def prepare(self) -> None:
         """Know the site and who we are; once, and after that only that we still are."""
         if self._site is None:
-            await self._server_info()
-            await self._load_site()
+            await self._flavour_of_site()
+            await self._get_to_know()
         else:
             await self.account.same()
 
+    async def _get_to_know(self) -> None:
+        await both(self.account.same(first=True), self._load_site())
+
     async def _load_site(self) -> Site:
-        fields = await seeing(self.client.get("api/2/field", shape=list), self.source)
-        statuses = await seeing(self.client.get("api/2/status", shape=list), self.source)
+        fields, statuses = await together(
+            [seeing(self.client.get(f"api/2/{what}", shape=list), self.source) for what in ("field", "status")]
+        )
         self._site, missing = site(
             self.source,
             self.config.url,
@@ -130,10 +134,11 @@ class JiraConnector:
         try:
             if self._site is None:
                 await self.prepare()
-            started = await self.account.now()
-            milestones = await self._milestones(container)
+            started, milestones = await both(self.account.now(), self._milestones(container))
             yield Page(container=container.key, milestones=tuple(milestones), checkpoint=progress.encoded(state))
-            reading = backfill(self, container, state) if state.cursor is None else self._poll(container, state)
+            reading = (
+                backfill(self, container, state, started) if state.cursor is None else self._poll(container, state)
+            )
             async with aclosing(reading) as pages:
                 async for page in pages:
                     yield page
