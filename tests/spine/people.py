@@ -1,12 +1,13 @@
 """People who change what both trackers hold, by dice, and a stage on which one world after the other is shown."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from random import Random
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.simulator.model import Container, ContainerState, Item
+from services.simulator.serve import serve_in_thread
 from tests.ingest.conftest import Trackers
 
 
@@ -95,3 +96,15 @@ class Stage:
             await self._apps[place](scope, receive, send)
 
         return shown
+
+
+def worlds(seeds: int) -> Iterator[tuple[int, Trackers]]:
+    """One world after the other, each by its seed, all at the same two addresses."""
+    stage = Stage()
+    stage.show(Trackers())
+    with serve_in_thread(stage.app(0), stage.app(1)) as urls:
+        for seed in range(seeds):
+            trackers = Trackers()
+            trackers.urls = dict(zip(("jira", "github"), urls, strict=True))
+            stage.show(trackers)
+            yield seed, trackers

@@ -19,12 +19,11 @@ import pytest
 from sqlalchemy import select
 
 from services.simulator.faults import Fault
-from services.simulator.serve import serve_in_thread
 from services.storage import tables
 from services.storage.database import Database
 from services.storage.unit_of_work import UnitOfWork
 from tests.ingest.conftest import Reader, Trackers
-from tests.spine.people import People, Stage
+from tests.spine.people import People, worlds
 from tests.spine.truth import equals_the_tracker, told_once
 
 SEEDS = int(os.environ.get("COURSELINE_SEEDS", "100"))
@@ -58,17 +57,11 @@ async def test_killed_at_any_request_it_ends_where_an_undisturbed_one_ends(
 ) -> None:
     """Seed by seed, over a first sync and one after people changed, deleted, moved and archived."""
     struck = Counter[int]()
-    stage = Stage()
-    stage.show(Trackers())
-    with serve_in_thread(stage.app(0), stage.app(1)) as urls:
-        for seed in range(SEEDS):
-            trackers = Trackers()
-            trackers.urls = dict(zip(("jira", "github"), urls, strict=True))
-            stage.show(trackers)
-            files = [tmp_path / f"{seed}-{name}.db" for name in ("undisturbed", "killed")]
-            for file in files:
-                shutil.copy(sqlite_template, file)
-            await _one(seed, trackers, files[0], files[1], struck)
+    for seed, trackers in worlds(SEEDS):
+        files = [tmp_path / f"{seed}-{name}.db" for name in ("undisturbed", "killed")]
+        for file in files:
+            shutil.copy(sqlite_template, file)
+        await _one(seed, trackers, files[0], files[1], struck)
     assert struck.total() > SEEDS * KILLS
     if SEEDS >= 50:
         assert set(range(1, 10)) <= struck.keys(), "every early request met its kill"

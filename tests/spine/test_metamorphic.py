@@ -15,10 +15,9 @@ import pytest
 
 from services.simulator import vendor_faults as vendors
 from services.simulator.faults import Fault, by_lot
-from services.simulator.serve import serve_in_thread
 from services.storage.database import Database
 from tests.ingest.conftest import Reader, Trackers
-from tests.spine.people import People, Stage
+from tests.spine.people import People, worlds
 from tests.spine.truth import equals_the_tracker, told_once
 
 SEEDS = int(os.environ.get("COURSELINE_SEEDS", "100"))
@@ -58,17 +57,11 @@ async def test_any_schedule_of_faults_and_changes_ends_equal_to_the_tracker(
 ) -> None:
     """Seed by seed: what is stored in the end is what the trackers hold, and the log tells every step of it once."""
     met, deeds = Counter[str](), Counter[str]()
-    stage = Stage()
-    stage.show(Trackers())
-    with serve_in_thread(stage.app(0), stage.app(1)) as urls:
-        for seed in range(SEEDS):
-            trackers = Trackers()
-            trackers.urls = dict(zip(("jira", "github"), urls, strict=True))
-            stage.show(trackers)
-            people = People(trackers, seed)
-            await _one(seed, trackers, people, sqlite_template, tmp_path / f"{seed}.db")
-            met.update(one.fault.kind for one in trackers.faults.asked if one.fault is not None)
-            deeds.update(people.done)
+    for seed, trackers in worlds(SEEDS):
+        people = People(trackers, seed)
+        await _one(seed, trackers, people, sqlite_template, tmp_path / f"{seed}.db")
+        met.update(one.fault.kind for one in trackers.faults.asked if one.fault is not None)
+        deeds.update(people.done)
     if SEEDS >= 50:
         assert min(deeds[name] for name in ("edit", "delete", "move", "close_container", "open_container")) > SEEDS / 4
         assert met["answer"] > SEEDS
