@@ -1,7 +1,9 @@
 """The commands' common ground: options, exit codes, errors in one sentence."""
 
 import asyncio
+import errno
 import gc
+import io
 import logging
 import os
 import sys
@@ -16,6 +18,21 @@ if TYPE_CHECKING:
     from services.settings import Settings
 
 OK, FAILED, USAGE, INVALID, UNAUTHORIZED, UNREACHABLE = range(6)
+#: What a shell gives for a program that SIGINT or SIGPIPE ended.
+INTERRUPTED, NOBODY_READS = 128 + 2, 128 + 13
+#: Errors of this machine's files and ports: no server is away.
+_LOCAL = frozenset(
+    {
+        errno.EACCES,
+        errno.EADDRINUSE,
+        errno.EADDRNOTAVAIL,
+        errno.EBADF,
+        errno.EFBIG,
+        errno.EIO,
+        errno.ENOSPC,
+        errno.EROFS,
+    }
+)
 
 app = typer.Typer(
     name="courseline",
@@ -90,7 +107,19 @@ def reported(checks: Sequence["Check"], as_json: bool) -> int:
 def done(work: Coroutine[Any, Any, int]) -> None:
     """Run a command to its end and exit with its code."""
     collect_seldom()
-    raise typer.Exit(guarded(lambda: asyncio.run(work)))
+    try:
+        code = guarded(lambda: _flushed(asyncio.run(work)))
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    finally:
+        work.close()
+    raise typer.Exit(code)
+
+
+def _flushed(code: int) -> int:
+    """The code, once what was printed is out: an error of the last lines is met here, not at the interpreter's end."""
+    sys.stdout.flush()
+    return code
 
 
 def collect_seldom() -> None:
@@ -130,13 +159,21 @@ def guarded(work: Callable[[], int]) -> int:
     except (typer.Exit, typer.Abort, typer.BadParameter):
         raise
     except KeyboardInterrupt:
-        return OK
+        say("interrupted; nothing is lost: the next run goes on from here")
+        return INTERRUPTED
+    except BrokenPipeError:
+        with open(os.devnull, "w") as nowhere:  # or the interpreter complains when it flushes
+            os.dup2(nowhere.fileno(), 1)
+        return NOBODY_READS
     except BaseExceptionGroup as group:
         first = group.exceptions[0]
         return guarded(lambda: _raise(first))
     except Exception as error:
         if os.environ.get("COURSELINE_LOG_LEVEL", "").lower() == "debug":
             raise
+        if isinstance(error, OSError) and error.errno in _LOCAL:
+            say(f"courseline failed: {error.strerror or error}")
+            return FAILED
         if is_outage(error):
             say("the database is unreachable; check `database` and that its server runs")
             return UNREACHABLE
@@ -154,8 +191,22 @@ def _raise(error: BaseException) -> int:
     raise error
 
 
+def _open_standard_streams() -> None:
+    """What is printed is UTF-8 whatever the locale; a stream that was closed from outside swallows it."""
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull)  # noqa: SIM115
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
 def run() -> None:
     """Gather the commands and run the one that is asked for."""
+    _open_standard_streams()
     from services.cli import alerts, begin, data, decisions, hooks, live, maintenance, strategy
 
     for group in (begin, live, strategy, decisions, data, alerts, hooks, maintenance):

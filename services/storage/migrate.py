@@ -33,7 +33,7 @@ def head() -> str:
 
 async def current(database: Database) -> str | None:
     """The revision the database is at; None for an empty one."""
-    async with database.administer() as connection:
+    async with database.read() as connection:
         return await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
 
 
