@@ -20,7 +20,7 @@ from connectors.base import (
 from connectors.jira import jql
 from connectors.jira.chain import TOLERANCE
 from connectors.jira.client import Refused
-from connectors.jira.flavour import PAGE
+from connectors.jira.flavour import PAGE, Step
 from connectors.jira.progress import Checkpoint, Window
 from connectors.pacing import Priority
 from schemas.work import WorkItem
@@ -77,13 +77,13 @@ async def _windows(reader: "JiraConnector", container: Container, total: int) ->
 async def _lanes(reader: "JiraConnector", container: Container, state: Checkpoint) -> AsyncGenerator[Page, None]:
     """All open windows at once, as many as the credential's lanes let through; pages in order of arrival."""
     waiting = [window for window in state.windows if not window.done]
-    queue: asyncio.Queue[tuple[Window, list[Any], bool] | None] = asyncio.Queue(maxsize=reader.config.concurrency)
+    queue: asyncio.Queue[tuple[Window, list[Any], Step] | None] = asyncio.Queue(maxsize=reader.config.concurrency)
 
     async def fill(window: Window) -> None:
         async with aclosing(reader.flavour.window(container, window, reader.wanted())) as found:
             async for step in found:
                 entries = await reader.translated(container, step.rows, Priority.BACKFILL)
-                await queue.put((window, entries, step.last))
+                await queue.put((window, entries, step))
 
     async def fill_all() -> None:
         try:
@@ -96,11 +96,13 @@ async def _lanes(reader: "JiraConnector", container: Container, state: Checkpoin
     lanes = asyncio.create_task(fill_all())
     try:
         while (arrived := await queue.get()) is not None:
-            window, entries, last = arrived
-            if entries:
+            window, entries, step = arrived
+            if step.anchor is not None:
+                window.anchor, window.before = step.anchor, step.before
+            elif entries:
                 window.anchor = entries[-1].created_at if isinstance(entries[-1], WorkItem) else window.anchor
             window.seen += len(entries)
-            window.done = last
+            window.done = step.last
             yield reader.page(container, state, entries)
         await lanes
     except BaseExceptionGroup as group:

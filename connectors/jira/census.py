@@ -1,15 +1,13 @@
 """What is there and what is not: all issues of a project, single ones by their ids, and why one is not found."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from connectors.ahead import together
 from connectors.base import Census, Container, Looked, Ref, Retriable, Skippable
 from connectors.jira import jql
-from connectors.jira.chain import TOLERANCE, Chain
+from connectors.jira.chain import TOLERANCE
 from connectors.jira.client import Refused
-from connectors.jira.translate import moment
 from connectors.pacing import Priority
 from schemas.work import Availability, Gap, Quarantined, WorkItem, item_uid
 
@@ -18,79 +16,30 @@ if TYPE_CHECKING:
 
 #: Jira gives at most so many issues by id at once (POST /rest/api/3/issue/bulkfetch).
 _BULK = 100
-#: Jira Cloud gives so many issues a page when nothing but ids is asked for.
-_IDS = 5000
-#: The search learns of changes late, by minutes as a rule; a day and a bit is beyond all that was reported.
-_RECENT = timedelta(hours=26)
 Row = Mapping[str, Any]
 T = TypeVar("T")
 
 
 async def count(reader: "JiraConnector", container: Container) -> Census:
-    """See `connectors.base.Connector.census`.
-
-    On Cloud by ids alone, 5,000 a page; the issues changed in the last day are listed once more with their
-    ``updated``, since the search may learn of a change long after a poll has looked for it.
-    """
+    """See `connectors.base.Connector.census`."""
     try:
         await reader.prepare()
-        present: dict[str, datetime | None] = dict.fromkeys(await _ids(reader, container))
+        present = await reader.flavour.present(container)
         expected = await reader.flavour.count(jql.window(container.id, None, None))
         if len(present) < expected * (1 - TOLERANCE) - 3:
             raise Retriable(
                 f"a census ended normally after {len(present)} of about {expected} issues",
                 source=reader.source, container=container.key,
             )  # fmt: skip
-        recent = await _recent(reader, container)
+        present |= await reader.flavour.recent(container)
         await reader.account.same()
     except Refused as error:
         if error.status == 400:  # a page token that is forgotten: the next census begins anew
             raise Retriable(f"a census was refused: {error.said}", source=reader.source) from error
         raise Skippable(refusal(reader.source, container, error)) from error
-    present |= recent
     return Census(
         container=container.id, present={item_uid(reader.source, "issue", id_): at for id_, at in present.items()}
     )
-
-
-async def _ids(reader: "JiraConnector", container: Container) -> set[str]:
-    """The ids of all issues, to the proven end of the list.
-
-    Elsewhere than on Cloud a list has offsets, and none beyond 10,000: the query is anchored anew before that.
-    """
-    found: set[str] = set()
-    chain, begun = Chain(reader.source), 0
-    fields = ["id"] if reader.flavour.name == "jira-cloud" else ["created"]
-    query = jql.window(container.id, None, None)
-    while True:
-        page = await reader.flavour.search(query, fields, size=_IDS, token=chain.token, priority=Priority.CENSUS)
-        rows = [row for row in page["issues"] if isinstance(row, Mapping)]
-        known = len(found)
-        found |= {str(row.get("id")) for row in rows}
-        begun += len(rows)
-        if not chain.follow(page, fruitful=len(found) > known):
-            return found
-        last = moment((rows[-1].get("fields") or {}).get("created")) if rows and fields != ["id"] else None
-        if last is not None and begun >= _IDS:
-            chain.begin_again()
-            query, begun = jql.window(container.id, last, None), 0
-
-
-async def _recent(reader: "JiraConnector", container: Container) -> dict[str, datetime]:
-    """When the issues that changed in the last day did."""
-    now = await reader.account.now()
-    chain = Chain(reader.source)
-    query = jql.changed(container.id, now - _RECENT, now)
-    found: dict[str, datetime] = {}
-    while True:
-        page = await reader.flavour.search(query, ["updated"], size=_BULK, token=chain.token, priority=Priority.CENSUS)
-        known = len(found)
-        for row in page["issues"]:
-            at = moment((row.get("fields") or {}).get("updated")) if isinstance(row, Mapping) else None
-            if at is not None:
-                found[str(row["id"])] = at
-        if not chain.follow(page, fruitful=len(found) > known):
-            return found
 
 
 async def look(reader: "JiraConnector", refs: Sequence[Ref]) -> Looked:

@@ -13,6 +13,7 @@ import anyio.to_thread
 import jira
 import msgspec
 from anyio import CapacityLimiter
+from requests.cookies import RequestsCookieJar
 
 from connectors.answers import Answer, ask, keep_in_time, parsed, redirected
 from connectors.base import AuthenticationFailed, ConnectorError, RateLimited, Retriable, naming
@@ -40,7 +41,7 @@ class JiraConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Refused(ConnectorError):
-    """The site understood the request and says no: 400, 403, 404 or 410."""
+    """The site understood the request and says no: 400, 403, 404 or 410; 500 beyond what a search may reach."""
 
     def __init__(self, status: int, message: str, source: str) -> None:
         self.status = status
@@ -48,8 +49,12 @@ class Refused(ConnectorError):
         super().__init__(f"answered {status}: {message}", source=source)
 
 
+class Broke(Retriable):
+    """The site failed over this request: 500 and above."""
+
+
 class JiraClient:
-    """Lanes of one credential, each with a client of its own."""
+    """Lanes of one credential, each with a client of its own; they share their cookies, so that one node answers."""
 
     def __init__(self, config: JiraConfig, clock: Clock | None = None) -> None:
         self.config = config
@@ -59,6 +64,7 @@ class JiraClient:
         self._strikes = Strikes(self.pacer.clock)
         self._threads = CapacityLimiter(config.concurrency)
         self._own = threading.local()
+        self._cookies = RequestsCookieJar()
         self._opened: list[jira.JIRA] = []
 
     def _client(self) -> jira.JIRA:
@@ -75,6 +81,7 @@ class JiraClient:
                 options={"rest_api_version": "2", "check_update": False},
             )
             keep_in_time(found._session)
+            found._session.cookies = self._cookies
             self._own.client = found
             self._opened.append(found)
         return found
@@ -149,6 +156,10 @@ class JiraClient:
             if answer.is_html and answer.status == 403:
                 raise AuthenticationFailed("the credential is refused (403, a page of HTML)", source=source)
             raise Refused(answer.status, answer.message().replace(self.config.token, "[redacted]"), source)
+        if answer.status == 500 and "limit exceeded" in answer.message().casefold():  # and so it will be next time
+            raise Refused(500, answer.message(), source)
+        if answer.status >= 500:
+            raise Broke(f"answered {answer.status}", source=source)
         if answer.status not in (200, 201):
             raise Retriable(f"answered {answer.status}", source=source)
         self._strikes.over(sent)

@@ -1,19 +1,26 @@
 """Jira Data Center's own reading: searches by offset with exact totals, and every changelog alone."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from connectors.ahead import together
-from connectors.base import Container
+from connectors.base import Container, Retriable, Unreachable
 from connectors.jira import jql
 from connectors.jira.account import Account
-from connectors.jira.chain import Chain
-from connectors.jira.client import JiraClient
+from connectors.jira.client import Broke, JiraClient, Refused
 from connectors.jira.flavour import PAGE, Step, container, issues_in, number_in
+from connectors.jira.offsets import REACH, Beyond, Inconsistent, Run
 from connectors.jira.progress import Window
 from connectors.jira.rows import Row, id_of, rows_of, time_of
 from connectors.pacing import Priority
+
+#: The page that is asked for where nothing but times is wanted; the site may give less and says so.
+_MOST = 1000
+#: No smaller page is asked for, however often the site fails.
+_LEAST = 25
+#: So often a list is read that does not hang together, and so often one second's issues may move.
+_RUNS, _MOVES = 4, 20
 
 
 class DataCenter:
@@ -21,12 +28,14 @@ class DataCenter:
 
     name = "jira-dc"
     api = "api/2"
-    largest_window = 20_000
+    largest_window = REACH
 
     def __init__(self, client: JiraClient, account: Account) -> None:
         self._client = client
         self._account = account
         self._source = client.config.name
+        self._size = _MOST  #: the largest page that the site was able to give
+        self._ids: dict[str, str] = {}  #: of parents, by key
 
     async def projects(self) -> list[Container]:
         rows = await self._client.get("api/2/project", {"includeArchived": "true"}, shape=list)
@@ -41,72 +50,156 @@ class DataCenter:
 
     async def edge(self, container: Container, order: str) -> datetime | None:
         query = f"project = {container.id} ORDER BY created {order}"
-        page = await self.search(query, ["created"], size=1, token=None)
+        page = await self.page(query, ["created"], 0, 1, Priority.POLL)
         rows = rows_of(page["issues"])
         return time_of(rows[0], "created") if rows else None
 
     # -- searching ---------------------------------------------------------------------------------------------
 
     async def window(self, container: Container, window: Window, fields: list[str]) -> AsyncGenerator[Step, None]:
-        chain = Chain(self._source)
-        known: set[str] = set()
-        query = jql.window(container.id, window.anchor or window.start, window.end)
-        while True:
-            page = await self.search(query, fields, size=PAGE, token=chain.token, priority=Priority.BACKFILL)
-            rows = [row for row in page["issues"] if not id_of(row) or id_of(row) not in known]
-            known.update(id_of(row) for row in rows)
-            more = chain.follow(page, fruitful=bool(rows))
-            yield Step(rows, not more)
-            if not more:
+        """To the end that its totals prove; from its start anew where two pages do not follow each other.
+
+        What a stopped pass had listed before its anchor is proven by a count first.
+        """
+        start, before = window.anchor or window.start, window.before
+        if window.anchor is not None and await self.count(jql.window(container.id, window.start, start)) > before:
+            start, before = window.start, 0
+        given: dict[str, Any] = {}
+        for _ in range(_RUNS):
+            run = Run(self, container.id, start, window.end, before)
+            try:
+                async for rows, last in run.pages(fields, PAGE, Priority.BACKFILL):
+                    fresh = [row for row in rows if given.get(id_of(row), "") != time_of(row, "updated")]
+                    given |= {id_of(row): time_of(row, "updated") for row in fresh if id_of(row)}
+                    yield Step(fresh, last, *run.reached())
                 return
+            except Inconsistent as error:
+                start, before, said = window.start, 0, str(error)
+        raise self._never_whole(container, said)
+
+    async def present(self, container: Container) -> dict[str, datetime | None]:
+        for _ in range(_RUNS):
+            run = Run(self, container.id, None, None, 0)
+            found: dict[str, datetime | None] = {}
+            try:
+                async for rows, _last in run.pages(["created", "updated"], _MOST, Priority.CENSUS):
+                    found |= {id_of(row): time_of(row, "updated") for row in rows}
+                return found
+            except Inconsistent as error:
+                said = str(error)
+        raise self._never_whole(container, said)
+
+    async def recent(self, container: Container) -> dict[str, datetime]:
+        return {}
+
+    def _never_whole(self, container: Container, said: str) -> Retriable:
+        return Retriable(
+            f"no list of its issues was whole in {_RUNS} readings ({said}); are the search indexes of all nodes equal?",
+            source=self._source, container=container.key,
+        )  # fmt: skip
 
     async def changed(
         self, container: Container, cursor: datetime, fields: list[str]
     ) -> AsyncGenerator[list[Any], None]:
-        anchor = latest = cursor - timedelta(minutes=jql.OVERLAP_MIN)
-        known: dict[str, Any] = {}
-        chain = Chain(self._source)
-        query = jql.changed(container.id, anchor, await self._account.now())
-        while True:
-            page = await self.search(query, fields, size=PAGE, token=chain.token)
-            rows = [
-                row for row in page["issues"] if id_of(row) not in known or known[id_of(row)] != time_of(row, "updated")
-            ]
-            known |= {id_of(row): time_of(row, "updated") for row in rows if id_of(row)}
-            if rows:
-                yield rows
-            if not chain.follow(page, fruitful=bool(rows)):
-                return
-            times = [at for row in page["issues"] if (at := time_of(row, "updated")) is not None]
-            latest = max(times, default=latest)
-            if latest - anchor >= timedelta(minutes=2):
-                anchor = latest
-                chain.begin_again()
-                query = jql.changed(container.id, anchor, await self._account.now())
+        """Each page begins at the last second of the page before; by offset only within one second.
 
-    async def search(
-        self, query: str, fields: list[str], *, size: int, token: str | None, priority: Priority = Priority.POLL
-    ) -> dict[str, Any]:
-        start = int(token or 0)
-        body = {"jql": query, "fields": fields, "maxResults": size, "startAt": start}
-        answer = await self._client.post("api/2/search", body, scope="search", priority=priority)
-        page = issues_in(answer, self._source)
-        end = start + len(page["issues"])
-        page["nextPageToken"] = str(end) if page["issues"] and end < int(page.get("total", 0)) else None
-        return page
+        While we page, changed issues only move behind the anchor, so none is passed over.
+        """
+        since = cursor - timedelta(minutes=jql.NODES_OVERLAP_MIN)
+        query, anchor, latest = jql.changed(container.id, since, await self._account.now()), since, since
+        known: dict[str, Any] = {}
+        offset, last, moved = 0, "", 0
+        while True:
+            start = max(0, offset - 1)
+            try:
+                page = await self.page(query, fields, start, PAGE, Priority.POLL)
+            except Beyond as error:
+                raise Unreachable(f"more issues changed in one second than a search may reach: {error}") from error
+            rows = page["issues"]
+            if offset and (not rows or id_of(rows[0]) != last):  # changed meanwhile, and gone behind: the rest moved up
+                moved += 1
+                if moved > _MOVES:
+                    raise Retriable("the issues of one second change faster than they are listed", source=self._source)
+                query, offset = jql.changed_from(container.id, latest), 0
+                continue
+            fresh = [row for row in rows if known.get(id_of(row), "") != time_of(row, "updated")]
+            known |= {id_of(row): time_of(row, "updated") for row in fresh if id_of(row)}
+            if fresh:
+                yield fresh
+            if start + len(rows) >= page["total"]:
+                return
+            if not rows:
+                raise Unreachable(f"the search ends at {start} of {page['total']}", source=self._source)
+            latest = max((at for row in rows if (at := time_of(row, "updated")) is not None), default=latest)
+            if latest.replace(microsecond=0) > anchor:
+                anchor, offset, moved = latest.replace(microsecond=0), 0, 0
+                query = jql.changed_from(container.id, anchor)
+            else:
+                offset, last = start + len(rows), id_of(rows[-1])
+
+    async def page(self, query: str, fields: list[str], start: int, size: int, priority: Priority) -> dict[str, Any]:
+        """One page of a search, its shape proven, smaller where the site gives none of this size.
+
+        Raises Beyond where the site's search does not reach so far.
+        """
+        while True:
+            size = min(size, self._size)
+            body = {"jql": query, "fields": fields, "maxResults": size, "startAt": start}
+            small = size <= _LEAST
+            try:
+                answer = await self._client.post(
+                    "api/2/search", body, scope="search", priority=priority, tries=6 if small else 3
+                )
+                page = issues_in(answer, self._source)
+                number_in(page, "total", self._source)
+                return page
+            except Refused as error:
+                if error.status != 500:
+                    raise
+                if start > 0 or small:
+                    raise Beyond(error.said) from error
+            except Unreachable as error:
+                if small or not isinstance(error.__cause__, Broke):
+                    raise
+            self._size = max(_LEAST, size // 2)
 
     # -- single issues -----------------------------------------------------------------------------------------
 
-    async def histories(self, ids: Sequence[str], priority: Priority) -> dict[str, list[Row]]:
+    async def histories(self, ids: Sequence[str], priority: Priority) -> dict[str, list[Row] | None]:
         """One by one: there is nothing in bulk."""
         found = await together(self._history(id_, priority) for id_ in ids)
         return dict(zip(ids, found, strict=True))
 
-    async def _history(self, id_: str, priority: Priority) -> list[Row]:
-        answer = await self._client.get(
-            f"api/2/issue/{id_}", {"fields": "status", "expand": "changelog"}, scope="history", priority=priority
-        )
-        return rows_of((answer.get("changelog") or {}).get("histories"))
+    async def _history(self, id_: str, priority: Priority) -> list[Row] | None:
+        asked = {"fields": "status", "expand": "changelog"}
+        try:
+            answer = await self._client.get(f"api/2/issue/{id_}", asked, scope="history", priority=priority)
+        except Refused as error:
+            if error.status == 404:
+                return None  # deleted since it was listed
+            raise
+        log = answer.get("changelog")
+        rows = rows_of(log.get("histories")) if isinstance(log, Mapping) else []
+        if not isinstance(log, Mapping) or len(rows) < number_in(log, "total", self._source):
+            raise Unreachable(f"the history of issue {id_} is not whole: {len(rows)} changes", source=self._source)
+        return rows
 
     async def bulk(self, ids: Sequence[str], fields: list[str]) -> tuple[dict[str, Row], set[str]]:
         return {}, set()
+
+    async def ids_of(self, keys: Iterable[str]) -> dict[str, str]:
+        """A key leads to the same issue for ever, also after a move, so each is asked for once."""
+        unknown = [key for key in keys if key not in self._ids]
+        for key, id_ in zip(unknown, await together(self._id_of(key) for key in unknown), strict=True):
+            if id_ is not None:
+                self._ids[key] = id_
+        return {key: self._ids[key] for key in keys if key in self._ids}
+
+    async def _id_of(self, key: str) -> str | None:
+        try:
+            row = await self._client.get(f"api/2/issue/{key}", {"fields": "status"}, scope="issue")
+        except Refused as error:
+            if error.status in (403, 404):
+                return None  # deleted, or hidden from us
+            raise
+        return id_of(row) if id_of(row).isdigit() else None

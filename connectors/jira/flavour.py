@@ -1,6 +1,6 @@
 """What a Jira of either kind, Cloud or Data Center, is asked for; each has a reading of its own."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
@@ -19,6 +19,8 @@ class Step(NamedTuple):
 
     rows: Sequence[Any]
     last: bool
+    anchor: datetime | None = None  #: where to go on from, if not from the last of the rows
+    before: int = 0  #: see `connectors.jira.progress.Window`
 
 
 class Flavour(Protocol):
@@ -48,14 +50,21 @@ class Flavour(Protocol):
         """The issues that changed since the start of the last complete pass, with an overlap, to a proven end."""
         ...
 
-    async def search(
-        self, query: str, fields: list[str], *, size: int, token: str | None, priority: Priority = Priority.POLL
-    ) -> dict[str, Any]:
-        """One page of a search, its shape proven; ``nextPageToken`` leads to the next one."""
+    async def present(self, container: Container) -> dict[str, datetime | None]:
+        """The ids of all issues, to a proven end; with the time of the last change where the list tells it."""
         ...
 
-    async def histories(self, ids: Sequence[str], priority: Priority) -> dict[str, list[Row]]:
-        """Every issue's whole changelog."""
+    async def recent(self, container: Container) -> dict[str, datetime]:
+        """When the issues that changed in the last day did, where `present` does not tell it: the search may learn of
+        a change long after a poll has looked for it."""
+        ...
+
+    async def ids_of(self, keys: Iterable[str]) -> dict[str, str]:
+        """The ids of the issues of these keys, of those that can be seen."""
+        ...
+
+    async def histories(self, ids: Sequence[str], priority: Priority) -> Mapping[str, list[Row] | None]:
+        """Every issue's whole changelog; None for one that is gone since it was listed."""
         ...
 
     async def bulk(self, ids: Sequence[str], fields: list[str]) -> tuple[dict[str, Row], set[str]]:

@@ -5,6 +5,8 @@ from math import ceil
 
 #: Index lag and clock differences that a poll reaches back over.
 OVERLAP_MIN = 15
+#: The same for a Data Center, whose nodes write their own indexes.
+NODES_OVERLAP_MIN = 10
 
 
 def milliseconds(moment: datetime) -> int:
@@ -30,6 +32,12 @@ def minutes_back(since: datetime, now: datetime) -> int:
 def changed(project: str, since: datetime, now: datetime) -> str:
     """Issues of a project updated since a moment of the server's clock; no upper bound, oldest change first."""
     return f"project = {project} AND updated >= -{minutes_back(since, now)}m ORDER BY updated ASC, key ASC"
+
+
+def changed_from(project: str, since: datetime) -> str:
+    """The same from a moment that an issue's ``updated`` told, whole seconds down."""
+    bound = milliseconds(since.replace(microsecond=0))
+    return f"project = {project} AND updated >= {bound} ORDER BY updated ASC, key ASC"
 
 
 def unordered(query: str) -> str:

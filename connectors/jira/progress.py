@@ -6,12 +6,16 @@ import msgspec
 
 
 class Window(msgspec.Struct):
-    """Issues created in [start, end); ``anchor`` is the creation time of the last one that is stored."""
+    """Issues created in [start, end); ``anchor`` is the creation time of the last one that is stored.
+
+    On a Data Center it is the whole second of that, and ``before`` says how many older ones were listed.
+    """
 
     start: datetime | None
     end: datetime | None
     anchor: datetime | None = None
     seen: int = 0
+    before: int = 0
     done: bool = False
 
 

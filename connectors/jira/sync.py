@@ -30,7 +30,7 @@ from connectors.jira.data_center import DataCenter
 from connectors.jira.flavour import Flavour
 from connectors.jira.progress import Checkpoint
 from connectors.jira.rows import id_of, rows_of
-from connectors.jira.translate import Site, milestone, site, work_item
+from connectors.jira.translate import Site, milestone, parent_key, site, work_item
 from connectors.pacing import Clock, Priority
 from schemas.work import Gap, Milestone, Quarantined, WorkItem
 
@@ -182,10 +182,12 @@ class JiraConnector:
     async def translated(
         self, container: Container, rows: Sequence[Any], priority: Priority
     ) -> list[WorkItem | Quarantined]:
-        """Rows of issues in our shape, each with its whole history."""
+        """Rows of issues in our shape, each with its whole history, less those that are gone meanwhile."""
         assert self._site is not None
         histories = await self.flavour.histories([id_of(row) for row in rows if id_of(row).isdigit()], priority)
-        return [work_item(row, histories.get(id_of(row), []), self._site, container.key) for row in rows]
+        ids = await self.flavour.ids_of({key for row in rows if (key := parent_key(row, self._site)) is not None})
+        known = [(row, histories.get(id_of(row), [])) for row in rows]
+        return [work_item(row, log, self._site, container.key, ids) for row, log in known if log is not None]
 
     async def census(self, container: Container) -> Census:
         """The ids of all issues of a project, with the time of the change where it was lately."""

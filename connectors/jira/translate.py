@@ -2,8 +2,10 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -32,7 +34,9 @@ _NOT_DELIVERED = (
 _DELIVERED = ("done", "fixed", "resolved", "complete", "delivered", "released", "implemented", "accepted", "shipped")
 _POINTS = "com.pyxis.greenhopper.jira:jsw-story-points"
 _EPIC_LINK = "com.pyxis.greenhopper.jira:gh-epic-link"
+_PARENT_LINK = "com.atlassian.jpo:jpo-custom-field-parent"
 _POINTS_NAMES = ("story points", "story point estimate")
+_KEY = re.compile(r"[A-Z][A-Z0-9_]{0,254}-[0-9]{1,18}")
 _PARENT_FIELDS = frozenset({"parent", "issueparentassociation", "epic link", "parent link"})
 
 
@@ -43,7 +47,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     categories: dict[str, StatusCategory]  #: status id -> category
     points: tuple[str, ...]  #: ids of the fields that hold story points
-    epic_link: tuple[str, ...] = ()
+    epic_link: tuple[str, ...] = ()  #: ids of the fields that hold the key of a parent
     fields: dict[str, str] = {}  #: our name -> field id
     team: str | None = None
 
@@ -84,7 +88,9 @@ def site(
             url=url.rstrip("/"),
             categories={str(status.get("id")): category_of(status) for status in statuses},
             points=tuple(sorted(points)),
-            epic_link=tuple(id_ for id_, field in by_id.items() if _custom(field) == _EPIC_LINK),
+            epic_link=tuple(
+                id_ for kind in (_EPIC_LINK, _PARENT_LINK) for id_, field in by_id.items() if _custom(field) == kind
+            ),
             fields={ours: id_ for ours, name in named.items() if (id_ := found(name)) is not None},
             team=found(team) if team else None,
         ),
@@ -192,17 +198,26 @@ class Malformed(ValueError):
     """An issue without what every issue has."""
 
 
-def work_item(issue: Any, histories: Sequence[Mapping[str, Any]], site: Site, container: str) -> WorkItem | Quarantined:
-    """One issue with its changelog; Quarantined where something required is missing or of another kind."""
+def work_item(
+    issue: Any,
+    histories: Sequence[Mapping[str, Any]],
+    site: Site,
+    container: str,
+    ids: Mapping[str, str] = MappingProxyType({}),
+) -> WorkItem | Quarantined:
+    """One issue with its changelog; Quarantined where something required is missing or of another kind.
+
+    ``ids`` are those of the keys that `parent_key` gives.
+    """
     ref = str(issue.get("key") or issue.get("id")) if isinstance(issue, Mapping) else repr(issue)[:50]
     try:
-        return _work_item(issue, histories, site)
+        return _work_item(issue, histories, site, ids)
     except (Malformed, ValueError, TypeError, AttributeError) as error:
         raw = json.dumps(issue, default=repr)[:4000]
         return Quarantined(source=site.source, container=container, ref=clean(ref), problem=str(error), raw=raw)
 
 
-def _work_item(issue: Any, histories: Sequence[Mapping[str, Any]], site: Site) -> WorkItem:
+def _work_item(issue: Any, histories: Sequence[Mapping[str, Any]], site: Site, ids: Mapping[str, str]) -> WorkItem:
     if not isinstance(issue, Mapping) or not str(issue.get("id", "")).isdigit():
         raise Malformed("the issue has no numeric id")
     fields = issue.get("fields")
@@ -244,7 +259,7 @@ def _work_item(issue: Any, histories: Sequence[Mapping[str, Any]], site: Site) -
                 if row.get("id")
             )
         ),
-        parent=_parent(fields, site),
+        parent=_parent(fields, site) or _uid(ids.get(parent_key(issue, site) or ""), site),
         estimate_points=next((found for id_ in site.points if (found := number(fields.get(id_))) is not None), None),
         original_estimate_s=seconds(fields.get("timeoriginalestimate")),
         time_spent_s=seconds(fields.get("timespent")),
@@ -255,6 +270,15 @@ def _work_item(issue: Any, histories: Sequence[Mapping[str, Any]], site: Site) -
         truncated=cut_labels or cut_components or len(str(fields.get("summary") or "")) > LONGEST_TITLE,
     )
     return with_history(item, transitions(histories, item, site), former_keys(histories, key))
+
+
+def parent_key(issue: Any, site: Site) -> str | None:
+    """The key of a parent that is given by no id: an Epic Link, or a Parent Link above epics. Only on Data Center."""
+    fields = issue.get("fields") if isinstance(issue, Mapping) else None
+    if not isinstance(fields, Mapping) or _parent(fields, site) is not None:
+        return None
+    keys = (fields.get(id_) for id_ in site.epic_link)
+    return next((key for key in keys if isinstance(key, str) and _KEY.fullmatch(key)), None)
 
 
 def _parent(fields: Mapping[str, Any], site: Site) -> str | None:

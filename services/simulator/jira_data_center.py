@@ -1,37 +1,54 @@
 """A Jira Data Center over a simulated world: offsets in place of tokens, and nothing in bulk."""
 
 import hmac
-from typing import Any
+from collections.abc import Iterable
+from itertools import count
 
 from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.routing import Mount, Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.simulator.answers import Dated, number
-from services.simulator.jira_fields import FIELD_ROWS, STATUSES
+from services.simulator.answers import Dated, number, page_size
+from services.simulator.jira_fields import FIELD_ROWS, PARENT_FIELD, STATUSES
 from services.simulator.jira_shapes import Row, chosen, history, issue, person, project
 from services.simulator.jira_site import JiraSite, Refused
+from services.simulator.model import Item
 
 #: Beyond so many issues a search fails (jira.search.platform.max.result.window).
 WINDOW = 10_000
 _MOST = 1000
 _EVERYTHING = 1_000_000
+EPIC_LINK, PARENT_LINK = "customfield_10101", "customfield_10102"
+_LINKS = [
+    {"id": id_, "name": name, "custom": True, "schema": {"type": "any", "custom": custom}}
+    for id_, name, custom in (
+        (EPIC_LINK, "Epic Link", "com.pyxis.greenhopper.jira:gh-epic-link"),
+        (PARENT_LINK, "Parent Link", "com.atlassian.jpo:jpo-custom-field-parent"),
+    )
+]
 
 
 class JiraDataCenter(JiraSite):
     """The endpoints of a Data Center 10, to which a personal access token opens the door.
 
-    ``most`` is the administrator's largest page of a search, which the answer tells as ``maxResults``.
+    ``most`` is the administrator's largest page of a search, which the answer tells as ``maxResults``; ``window`` how
+    far a search reaches. Of ``nodes`` each answers in turn whoever brings no cookie of one of them; the index of every
+    node but the first lacks the issues ``behind``.
     """
 
     most = _MOST
+    window = WINDOW
+    nodes = 1
+    sticky = True  #: whether a node gives a cookie that leads back to it
+    behind: frozenset[int] = frozenset()
 
     def app(self) -> ASGIApp:
         routes = [
             Route("/serverInfo", self._open(self.server_info)),
             Route("/myself", self._shut(self.myself)),
-            Route("/field", self._rows(FIELD_ROWS)),
+            Route("/field", self._rows([*FIELD_ROWS, *_LINKS])),
             Route("/status", self._rows(STATUSES)),
             Route("/project", self._shut(self.all_projects)),
             Route("/project/{project}", self._shut(self.project)),
@@ -39,7 +56,27 @@ class JiraDataCenter(JiraSite):
             Route("/search", self._shut(self.find_by_offset), methods=["POST"]),
             Route("/issue/{issue}", self._shut(self.whole_issue)),
         ]
-        return Dated(Starlette(routes=[Mount("/rest/api/2", routes=routes)]), self.world)
+        return Dated(self._balanced(Starlette(routes=[Mount("/rest/api/2", routes=routes)])), self.world)
+
+    def _balanced(self, app: ASGIApp) -> ASGIApp:
+        """The nodes behind one address."""
+        turns = count()
+
+        async def answered(scope: Scope, receive: Receive, send: Send) -> None:
+            async def told(message: Message) -> None:
+                if message["type"] == "http.response.start" and self.sticky and self.nodes > 1:
+                    MutableHeaders(scope=message).append("set-cookie", f"ROUTE=node{node}; Path=/; HttpOnly")
+                await send(message)
+
+            if scope["type"] != "http":
+                await app(scope, receive, send)
+                return
+            known = Request(scope).cookies.get("ROUTE", "")
+            node = int(known.removeprefix("node")) if known else next(turns) % self.nodes
+            scope["state"] = {**scope.get("state", {}), "node": node}
+            await app(scope, receive, told)
+
+        return answered
 
     def _knows(self, authorization: str) -> bool:
         scheme, _, given = authorization.partition(" ")
@@ -60,17 +97,34 @@ class JiraDataCenter(JiraSite):
     def find_by_offset(self, request: Request, asked: Row) -> Row:
         start, size = number(str(asked.get("startAt", "")), 0), number(str(asked.get("maxResults", "")), 50)
         size = min(size, self.most)
-        if start + size > WINDOW:
+        if start + size > self.window:
             raise Refused(500, "Search limit exceeded")
         found, _ = self.search.page(str(asked.get("jql") or ""), _EVERYTHING, None)
-        fields = chosen([str(one) for one in asked.get("fields") or ()], "*navigable") or ()
-        rows: list[Any] = [issue(self.world, item, fields) for item in found[start : start + size]]
+        if request.scope["state"]["node"]:
+            found = [item for item in found if item.id not in self.behind]
+        wanted = [str(one) for one in asked.get("fields") or ()]
+        fields = chosen(wanted, "*navigable") or ()
+        some = found[start : start + page_size(request, size, size)] if size else []
+        rows = [self._issue(item, issue(self.world, item, fields), wanted) for item in some]
         return {"startAt": start, "maxResults": size, "total": len(found), "issues": rows}
 
+    def _issue(self, item: Item, row: Row, wanted: Iterable[str]) -> Row:
+        """An issue whose parent is a field of its own for sub-tasks only; else there is the key of an epic or above."""
+        parent = self.world.items.get(item.parent) if item.parent is not None else None
+        if parent is not None and item.type != "Sub-task":
+            row.get("fields", {}).pop("parent", None)
+            link = EPIC_LINK if parent.type == "Epic" and item.type != "Epic" else PARENT_LINK
+            if link in wanted:
+                row["fields"][link] = self.world.key(parent)
+        return row
+
     def whole_issue(self, request: Request, asked: Row) -> Row:
-        row = self.issue(request, asked)
+        item = self._item(request)
+        row = self._issue(item, self.issue(request, asked), request.query_params.get("fields", "").split(","))
         if "changelog" in row:
-            item = self._item(request)
             rows = [history(self.world, item, change) for change in item.history]
+            for detail in (one for log in rows if log for one in log["items"]):
+                if detail["field"] == PARENT_FIELD:
+                    detail["field"] = "Parent" if item.type == "Sub-task" else "Epic Link"
             row["changelog"] = {"startAt": 0, "maxResults": len(rows), "total": len(rows), "histories": rows}
         return row
