@@ -101,13 +101,14 @@ class JiraConnector:
             await self.account.same()
 
     async def _get_to_know(self) -> None:
-        await both(self.account.same(first=True), self._load_site())
+        # Only what is known whole is known: a pass that goes on must not find half of it.
+        _, self._site = await both(self.account.same(first=True), self._ask_of_site())
 
-    async def _load_site(self) -> Site:
+    async def _ask_of_site(self) -> Site:
         fields, statuses = await together(
             [seeing(self.client.get(f"api/2/{what}", shape=list), self.source) for what in ("field", "status")]
         )
-        self._site, missing = site(
+        found, missing = site(
             self.source,
             self.config.url,
             fields=rows_of(fields),
@@ -120,7 +121,7 @@ class JiraConnector:
                 f"the site has no field {', '.join(repr(name) for name in missing)}; correct `fields` or `team_field`",
                 source=self.source,
             )
-        return self._site
+        return found
 
     async def projects(self) -> list[Container]:
         """All projects that can be seen."""
