@@ -16,6 +16,8 @@ from services.settings import load_settings
 
 _PROGRAM = [sys.executable, "-c", "from services.cli import main; main()"]
 _PATIENCE = 60.0
+#: Without what the test command sets for itself, which the program would warn of.
+_OURS = {name: value for name, value in os.environ.items() if not name.startswith("COURSELINE_")}
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def shell(line: str, config: Path, **environment: str) -> subprocess.CompletedPr
     program = " ".join(f"'{word}'" for word in _PROGRAM)
     return subprocess.run(
         ["bash", "-c", line.replace("$COURSELINE", program)],
-        env={**os.environ, "COURSELINE_CONFIG": str(config), **environment},
+        env={**_OURS, "COURSELINE_CONFIG": str(config), **environment},
         capture_output=True,
         timeout=_PATIENCE,
         check=False,
