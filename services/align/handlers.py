@@ -7,7 +7,7 @@ again through an event of its own: children when what they inherit changed, pare
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
@@ -32,6 +32,7 @@ from services.ledger.history import Snapshot, Timeline, lifetime, moment
 from services.ledger.postings import AMOUNTS, Amounts, PostingKey, difference, plus
 from services.ledger.strategies import AppliedStrategy, applied_strategies
 from services.storage import tables
+from services.storage.bulk import Rows
 from services.storage.unit_of_work import UnitOfWork
 
 _ITEM: msgspec.json.Decoder[WorkItem] = msgspec.json.Decoder(WorkItem)
@@ -324,11 +325,11 @@ class _Written:
 
     uow: UnitOfWork
     done: set[str] = field(default_factory=set)
-    states: list[dict[str, Any]] = field(default_factory=list)
-    realigned: list[str] = field(default_factory=list)
-    alignments: list[dict[str, Any]] = field(default_factory=list)
-    unposted: list[dict[str, Any]] = field(default_factory=list)
-    posted: list[dict[str, Any]] = field(default_factory=list)
+    states: list[tuple[str, bytes]] = field(default_factory=list)
+    realigned: list[tuple[str]] = field(default_factory=list)
+    alignments: list[tuple[Any, ...]] = field(default_factory=list)
+    unposted: list[tuple[Any, ...]] = field(default_factory=list)
+    posted: list[tuple[Any, ...]] = field(default_factory=list)
     balances: dict[tuple[Any, ...], Amounts] = field(default_factory=dict)
     counts: dict[str, dict[tuple[Any, ...], int]] = field(default_factory=lambda: {name: {} for name in _COUNTS})
 
@@ -337,10 +338,10 @@ class _Written:
         self.done.add(uid)
         if new == old:
             return
-        self.states.append({"uid": uid, "content": _ENCODER.encode(new)})
-        if (new.alignment, new.unbroken) != (old.alignment, old.unbroken):
+        self.states.append((uid, _ENCODER.encode(new)))
+        if new.alignment != old.alignment or new.unbroken != old.unbroken:
             if old.alignment:
-                self.realigned.append(uid)
+                self.realigned.append((uid,))
             self.alignments += _alignment_rows(uid, new)
         if new.postings != old.postings:
             self._post(uid, _keyed(new), _keyed(old), posted)
@@ -361,9 +362,9 @@ class _Written:
         for key, change in (difference(new, old) if old else new).items():
             day, node, kind, what = key
             if key in new:
-                self.posted.append(dict(zip(_POSTING, (uid, *key, *new[key], now), strict=True)))
+                self.posted.append((uid, *key, *new[key], now))
             else:
-                self.unposted.append(dict(zip(_POSTING[:5], (uid, *key), strict=True)))
+                self.unposted.append((uid, *key))
             balance = (node, day, kind, what)
             total = self.balances.get(balance)
             self.balances[balance] = change if total is None else plus(total, change)
@@ -373,56 +374,30 @@ class _Written:
     async def flush(self) -> None:
         """Write everything, keys in order, so that writers side by side never wait for each other in a ring."""
         uow = self.uow
-        await uow.upsert(tables.item_states, sorted(self.states, key=lambda row: row["uid"]), replace=("content",))
-        await uow.delete(tables.alignments, [{"item": uid} for uid in sorted(self.realigned)])
-        await uow.insert(tables.alignments, self.alignments)
-        await uow.delete(tables.postings, self.unposted)
-        await uow.upsert(tables.postings, self.posted, replace=(*AMOUNTS, "recorded_at"))
-        await self._flush_balances()
+        await uow.upsert(tables.item_states, Rows(("uid", "content"), sorted(self.states)), replace=("content",))
+        await uow.delete(tables.alignments, Rows(("item",), sorted(self.realigned)))
+        await uow.insert(tables.alignments, Rows(_ALIGNMENT, self.alignments))
+        await uow.delete(tables.postings, Rows(_POSTING[:5], self.unposted))
+        await uow.upsert(tables.postings, Rows(_POSTING, self.posted), replace=(*AMOUNTS, "recorded_at"))
+        await uow.accumulate(tables.balances, self.balances)
         for name, totals in self.counts.items():
-            await _add(uow, tables.metadata.tables[name], totals)
-
-    async def _flush_balances(self) -> None:
-        names = ("node", "day", "type", "kind", *AMOUNTS)
-        rows = [
-            dict(zip(names, (*key, *amounts), strict=True))
-            for key, amounts in sorted(self.balances.items())
-            if any(amounts)
-        ]
-        await self.uow.accumulate(tables.balances, rows)
+            await uow.accumulate(tables.metadata.tables[name], {key: (change,) for key, change in totals.items()})
 
 
 def _keyed(state: ItemState) -> dict[PostingKey, Amounts]:
     return {(day, node, kind, what): tuple(amounts) for day, node, kind, what, amounts in state.postings}  # type: ignore[misc]
 
 
-def _alignment_rows(uid: str, state: ItemState) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    for index, segment in enumerate(state.alignment):
+_ALIGNMENT = tuple(tables.alignments.columns.keys())
+
+
+def _alignment_rows(uid: str, state: ItemState) -> list[tuple[Any, ...]]:
+    """Rows of `alignments`, in the order of its columns."""
+    rows: list[tuple[Any, ...]] = []
+    ended: datetime | None = None
+    for segment in reversed(state.alignment):
         began = moment(segment.since)
-        ended = moment(state.alignment[index + 1].since) if index + 1 < len(state.alignment) else None
-        for row in segment.rows:
-            rows.append(
-                {
-                    "item": uid,
-                    "seq": len(rows),
-                    "node": row.node,
-                    "share": row.share,
-                    "level": row.level,
-                    "rule": row.rule,
-                    "inherited_from": row.inherited_from,
-                    "valid_from": began,
-                    "valid_to": ended,
-                    "ambiguous": segment.ambiguous,
-                    "rule_error": segment.rule_error,
-                    "unbroken": state.unbroken,
-                }
-            )
-    return rows
-
-
-async def _add(uow: UnitOfWork, table: Table, totals: dict[tuple[Any, ...], int]) -> None:
-    names = [column.name for column in table.primary_key.columns]
-    amount = next(column.name for column in table.columns if not column.primary_key)
-    rows = [dict(zip(names, key, strict=True)) | {amount: change} for key, change in sorted(totals.items()) if change]
-    await uow.accumulate(table, rows)
+        flags = (began, ended, segment.ambiguous, segment.rule_error, state.unbroken)
+        rows += [(row.node, row.share, row.level, row.rule, row.inherited_from, *flags) for row in segment.rows[::-1]]
+        ended = began
+    return [(uid, seq, *row) for seq, row in enumerate(reversed(rows))]

@@ -7,7 +7,7 @@ row in the order in which it was given.
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import (
     ARRAY,
@@ -33,38 +33,48 @@ from sqlalchemy.types import TypeEngine
 Changes = Mapping[str, Literal["replace", "add"]]
 _Names = tuple[str, ...]
 _OnConflict = tuple[tuple[str, str], ...] | None
-_OfColumn = Callable[[list[Any]], list[Any]]
+_OfColumn = Callable[[Sequence[Any]], list[Any]]
 
 
-async def insert_rows(
-    connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]], changes: Changes | None = None
-) -> None:
-    """Insert rows that all name the same columns. Without ``changes`` a key that is taken is an error."""
-    if not rows:
+class Rows(NamedTuple):
+    """Rows of a table: the names of the columns, and a tuple of their values a row, in that order."""
+
+    names: _Names
+    values: Sequence[tuple[Any, ...]]
+
+
+def rows_of(mappings: Sequence[Mapping[str, Any]]) -> Rows:
+    """Rows that all name the same columns; the first says in which order."""
+    names = tuple(mappings[0]) if mappings else ()
+    return Rows(names, [tuple([row[name] for name in names]) for row in mappings])
+
+
+async def insert_rows(connection: AsyncConnection, table: Table, rows: Rows, changes: Changes | None = None) -> None:
+    """Insert rows. Without ``changes`` a key that is taken is an error."""
+    if not rows.values:
         return
-    if defaults := _defaults(table, tuple(rows[0])):
-        rows = [{**defaults, **row} for row in rows]
-    names = tuple(rows[0])
+    if defaults := _defaults(table, rows.names):
+        further = tuple(defaults.values())
+        rows = Rows((*rows.names, *defaults), [(*row, *further) for row in rows.values])
     on_conflict = None if changes is None else tuple(changes.items())
     if connection.dialect.name == "sqlite":
-        await _execute_many(connection, _insert_values(table, names, on_conflict), names, rows)
+        await _execute_many(connection, _insert_values(table, rows.names, on_conflict), rows)
     else:
-        if changes is not None and len(rows) > 1:
+        if changes is not None and len(rows.values) > 1:
             # One statement may not touch a row twice; the last one would have stood.
-            key = [one.name for one in table.primary_key.columns]
-            rows = list({tuple([row[name] for name in key]): row for row in rows}.values())
-        await connection.execute(_insert_arrays(table, names, on_conflict), _columns(names, rows))
+            key = [rows.names.index(one.name) for one in table.primary_key.columns]
+            rows = rows._replace(values=list({tuple([row[at] for at in key]): row for row in rows.values}.values()))
+        await connection.execute(_insert_arrays(table, rows.names, on_conflict), _columns(rows))
 
 
-async def delete_rows(connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+async def delete_rows(connection: AsyncConnection, table: Table, rows: Rows) -> None:
     """Delete what equals any of these rows in the columns that they name."""
-    if not rows:
+    if not rows.values:
         return
-    names = tuple(rows[0])
     if connection.dialect.name == "sqlite":
-        await _execute_many(connection, _delete_values(table, names), names, rows)
+        await _execute_many(connection, _delete_values(table, rows.names), rows)
     else:
-        await connection.execute(_delete_arrays(table, names), _columns(names, rows))
+        await connection.execute(_delete_arrays(table, rows.names), _columns(rows))
 
 
 @lru_cache(maxsize=256)
@@ -74,24 +84,30 @@ def _defaults(table: Table, names: _Names) -> dict[str, Any]:
     return {one.name: one.default.arg for one in unnamed}
 
 
-def _columns(names: _Names, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    return {name: [row[name] for row in rows] for name in names}
+def _columns(rows: Rows) -> dict[str, list[Any]]:
+    return dict(zip(rows.names, map(list, zip(*rows.values, strict=True)), strict=True))
 
 
-async def _execute_many(
-    connection: AsyncConnection, statement: Insert | Delete, names: _Names, rows: Sequence[Mapping[str, Any]]
-) -> None:
-    sql, parameters = _compiled(statement, connection.dialect)
-    columns = _columns(names, rows)
-    values = [columns[name] if process is None else process(columns[name]) for name, process in parameters]
-    await connection.exec_driver_sql(sql, list(zip(*values, strict=True)))
+async def _execute_many(connection: AsyncConnection, statement: Insert | Delete, rows: Rows) -> None:
+    sql, order, processes = _compiled(statement, rows.names, connection.dialect)
+    values = rows.values
+    if processes or order != tuple(range(len(rows.names))):
+        columns: list[Any] = list(zip(*values, strict=True))
+        for at, process in processes.items():
+            columns[at] = process(columns[at])
+        values = list(zip(*[columns[at] for at in order], strict=True))
+    await connection.exec_driver_sql(sql, values)  # type: ignore[arg-type]  # any sequence will do for the driver
 
 
 @lru_cache(maxsize=256)
-def _compiled(statement: Insert | Delete, dialect: Dialect) -> tuple[str, tuple[tuple[str, _OfColumn | None], ...]]:
-    """A statement's text, and its parameters in their order, each with what makes the driver's values of it."""
+def _compiled(
+    statement: Insert | Delete, names: _Names, dialect: Dialect
+) -> tuple[str, tuple[int, ...], dict[int, _OfColumn]]:
+    """A statement's text, which column each of its parameters takes, and what makes the driver's values of some."""
     compiled: Any = statement.compile(dialect=dialect)
-    return str(compiled), tuple((name, _of_column(compiled.binds[name].type, dialect)) for name in compiled.positiontup)
+    made = {at: _of_column(compiled.binds[name].type, dialect) for at, name in enumerate(names)}
+    order = tuple(names.index(name) for name in compiled.positiontup)
+    return str(compiled), order, {at: process for at, process in made.items() if process is not None}
 
 
 def _of_column(type_: TypeEngine[Any], dialect: Dialect) -> _OfColumn | None:
@@ -104,12 +120,12 @@ def _of_column(type_: TypeEngine[Any], dialect: Dialect) -> _OfColumn | None:
     return lambda values: distinct(process, values)
 
 
-def _by_value(process: Callable[[Any], Any], values: list[Any]) -> list[Any]:
+def _by_value(process: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:
     made = {value: process(value) for value in set(values)}
     return [made[value] for value in values]
 
 
-def _by_identity(process: Callable[[Any], Any], values: list[Any]) -> list[Any]:
+def _by_identity(process: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:
     made = {name: process(value) for name, value in {id(value): value for value in values}.items()}
     return [made[id(value)] for value in values]
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from schemas import wire
 from schemas.events import EventData
 from services.storage import tables
-from services.storage.bulk import delete_rows, insert_rows
+from services.storage.bulk import Rows, delete_rows, insert_rows, rows_of
 
 #: Any constant will do; it names the lock under which the log grows.
 _APPEND_LOCK = 0x6C6F67
@@ -33,27 +33,34 @@ class UnitOfWork:
         self.pending.append(event)
         return event
 
-    async def insert(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    async def insert(self, table: Table, rows: Rows) -> None:
         """Insert the rows, none of whose keys is taken."""
         await insert_rows(self.connection, table, rows)
 
-    async def delete(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    async def delete(self, table: Table, rows: Rows) -> None:
         """Delete what equals any of these rows in the columns that they name."""
         await delete_rows(self.connection, table, rows)
 
-    async def upsert(self, table: Table, rows: Sequence[Mapping[str, Any]], *, replace: Iterable[str] = ()) -> None:
+    async def upsert(
+        self, table: Table, rows: Rows | Sequence[Mapping[str, Any]], *, replace: Iterable[str] = ()
+    ) -> None:
         """Insert the rows; where the key is taken, replace these columns (none: leave the row as it is)."""
+        rows = rows if isinstance(rows, Rows) else rows_of(rows)
         await insert_rows(self.connection, table, rows, dict.fromkeys(replace, "replace"))
 
-    async def accumulate(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Add the rows' amounts (all columns beside the key) to what is there; what comes to nought is deleted.
+    async def accumulate(self, table: Table, amounts: Mapping[tuple[Any, ...], tuple[int, ...]]) -> None:
+        """Add amounts (all columns beside the key) by key to what is there; what comes to nought is deleted.
 
-        Give the rows in the order of their keys, so that writers side by side never wait for each other in a ring.
+        In the order of the keys, so that writers side by side never wait for each other in a ring.
         """
-        amounts = [column.name for column in table.columns if not column.primary_key]
-        await insert_rows(self.connection, table, rows, dict.fromkeys(amounts, "add"))
-        spent = dict.fromkeys(amounts, 0)
-        await delete_rows(self.connection, table, [{**row, **spent} for row in rows])
+        key = [column.name for column in table.columns if column.primary_key]
+        added = [column.name for column in table.columns if not column.primary_key]
+        nought = (0,) * len(added)
+        changed = sorted([(taken, change) for taken, change in amounts.items() if any(change)])
+        names = (*key, *added)
+        rows = Rows(names, [(*taken, *change) for taken, change in changed])
+        await insert_rows(self.connection, table, rows, dict.fromkeys(added, "add"))
+        await delete_rows(self.connection, table, Rows(names, [(*taken, *nought) for taken, _ in changed]))
 
     def among(self, column: ColumnElement[str], values: Collection[str]) -> ColumnElement[bool]:
         """That the column has one of these values, however many, as one parameter."""
@@ -65,28 +72,19 @@ class UnitOfWork:
         return column.in_(select(given))
 
 
+_LOG = ("id", "topic", "key", "type", "time", "value")
+
+
 async def append(connection: AsyncConnection, pending: Sequence[wire.Event]) -> bool:
     """Write events to the log, in order; True if there were any."""
-    await append_rows(
-        connection,
-        [
-            {
-                "id": event.id,
-                "topic": event.topic.name,
-                "key": event.key,
-                "type": event.type,
-                "time": event.time,
-                "value": wire.encode(event),
-            }
-            for event in pending
-        ],
-    )
+    rows = [(one.id, one.topic.name, one.key, one.type, one.time, wire.encode(one)) for one in pending]
+    await append_rows(connection, Rows(_LOG, rows))
     return bool(pending)
 
 
-async def append_rows(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
+async def append_rows(connection: AsyncConnection, rows: Rows) -> None:
     """Write rows to the log as they are. Append last: on PostgreSQL the log is locked until the commit."""
-    if not rows:
+    if not rows.values:
         return
     await lock_log(connection)
     await insert_rows(connection, tables.log, rows)

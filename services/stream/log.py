@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas import wire
 from services.storage import tables
+from services.storage.bulk import rows_of
 from services.storage.unit_of_work import UnitOfWork, append_rows
 from services.stream.delivery import WHOLE, Consumer, Record
 
@@ -96,7 +97,7 @@ async def redrive(uow: UnitOfWork, *, topic: str | None = None, ids: Sequence[in
         }
         for letter in letters
     ]
-    await append_rows(uow.connection, rows)
+    await append_rows(uow.connection, rows_of(rows))
     uow.appended = uow.appended or bool(rows)
     if letters:
         await uow.connection.execute(

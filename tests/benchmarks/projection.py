@@ -21,7 +21,7 @@ from services.align.handlers import Aligner
 from services.consumers import ALIGN_BATCH
 from services.ingest.apply import apply_items
 from services.storage import bulk, tables, unit_of_work
-from services.storage.bulk import Changes
+from services.storage.bulk import Changes, Rows
 from services.storage.database import Database
 from services.storage.unit_of_work import UnitOfWork
 from services.stream.broker import KafkaSettings, provision
@@ -102,10 +102,11 @@ def _watching(database: Database, watched: _Watched) -> Iterator[None]:
     current: list[Written] = []
 
     async def insert_rows(
-        connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]], changes: Changes | None = None
+        connection: AsyncConnection, table: Table, rows: Rows, changes: Changes | None = None
     ) -> None:
-        if rows:
-            current.append(Written(table, list(rows), changes))
+        if rows.values:
+            mappings = [dict(zip(rows.names, row, strict=True)) for row in rows.values]
+            current.append(Written(table, mappings, changes))
         await bulk.insert_rows(connection, table, rows, changes)
 
     def committed(_connection: Any) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from schemas import wire
 from schemas.events import ItemTouched
 from services.storage import tables
+from services.storage.bulk import rows_of
 from services.storage.database import Database, woken
 from services.storage.unit_of_work import UnitOfWork, append_rows
 
@@ -32,10 +33,9 @@ def a_lease(name: str, holder: str = "a", until: datetime = datetime(2026, 1, 1,
     return {"name": name, "holder": holder, "until": until}
 
 
-def a_balance(node: str, **amounts: int) -> dict[str, Any]:
-    """A row of balances, nought but for these amounts."""
-    key = {"node": node, "day": date(2026, 3, 1), "type": "Story", "kind": "issue"}
-    return key | dict.fromkeys(AMOUNTS, 0) | amounts
+def a_balance(node: str, **amounts: int) -> tuple[tuple[Any, ...], tuple[int, ...]]:
+    """The key of a balance and its amounts, nought but for these."""
+    return (node, date(2026, 3, 1), "Story", "issue"), tuple(amounts.get(name, 0) for name in AMOUNTS)
 
 
 async def test_events_land_in_the_log_with_the_rows(database: Database) -> None:
@@ -116,8 +116,8 @@ async def test_an_upsert_replaces_only_what_it_names(database: Database) -> None
 async def test_amounts_add_up_and_leave_no_trace_when_they_cancel(database: Database) -> None:
     """A balance is the sum of all that was booked; nought is no row."""
     async with database.write() as uow:
-        await uow.accumulate(tables.balances, [a_balance("A", scope=5, done=2), a_balance("B", scope=3)])
-        await uow.accumulate(tables.balances, [a_balance("A", scope=-1), a_balance("B", scope=-3)])
+        await uow.accumulate(tables.balances, dict([a_balance("A", scope=5, done=2), a_balance("B", scope=3)]))
+        await uow.accumulate(tables.balances, dict([a_balance("A", scope=-1), a_balance("B", scope=-3)]))
     rows = await all_rows(database, tables.balances)
     assert [(row.node, row.scope, row.done) for row in rows] == [("A", 4, 2)]
 
@@ -137,9 +137,8 @@ async def test_balances_are_sums_however_they_are_booked(
             for node, amount in batch:
                 rows[node] = rows.get(node, 0) + amount
                 wanted[node] = wanted.get(node, 0) + amount
-            await uow.accumulate(
-                tables.balances, [a_balance(node, scope=amount) for node, amount in sorted(rows.items())]
-            )
+            amounts = dict(a_balance(node, scope=amount) for node, amount in rows.items())
+            await uow.accumulate(tables.balances, amounts)
     found = {row.node: row.scope for row in await all_rows(database, tables.balances)}
     assert found == {node: amount for node, amount in wanted.items() if amount}
 
@@ -203,7 +202,7 @@ async def test_a_reader_by_position_misses_nothing_of_concurrent_writers(databas
             async with writer.write() as uow:
                 uow.emit(ItemTouched(uid="a", cause="test"), event_id=f"{name}-{number}")
                 if number % 3 == 0:
-                    await append_rows(uow.connection, [_raw(uow, f"{name}-{number}-raw")])
+                    await append_rows(uow.connection, rows_of([_raw(uow, f"{name}-{number}-raw")]))
                     await asyncio.sleep(0)
 
     async def read() -> None:

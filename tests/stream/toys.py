@@ -55,7 +55,7 @@ class Toy:
     async def handle(self, uow: UnitOfWork, events: Sequence[wire.Event]) -> None:
         """Add one to each event's count: not idempotent, so that only delivery makes it exact."""
         for event in events:
-            await uow.accumulate(counts, [{"consumer": self.name, "event": event.id, "count": 1}])
+            await uow.accumulate(counts, {(self.name, event.id): (1,)})
             data = event.data
             revision = 0
             if isinstance(data, WorkItemChanged):
