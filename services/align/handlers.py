@@ -5,7 +5,7 @@ look. So the order, duplication or replay of events cannot change a byte. What h
 again through an event of its own: children when what they inherit changed, parents when what weighs on them did.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -24,6 +24,7 @@ from services.align.state import (
     ItemState,
     Version,
     book,
+    broken_down_days,
     course,
     parents_of,
     segments,
@@ -130,6 +131,9 @@ class Aligner:
             batch.bequests[uid] = batch.courses[uid].bequests
         await _touch_heirs(uow, batch, order)
         written = _Written(uow)
+        elsewhere = {
+            uid: broken_down_days(days.items()) for uid, days in batch.children.items() if uid not in batch.items
+        }
         for uid in reversed(order):
             booked = book(batch.items[uid], batch.courses[uid], _children(batch, uid), zone)
             state = _state(batch, uid, booked)
@@ -138,6 +142,7 @@ class Aligner:
             if state.cycle != old.cycle:
                 batch.touched[uid] = "cycle"
             written.add(uid, old, state, batch.posted)
+        batch.touched.update(dict.fromkeys(_broken_down_otherwise(batch, elsewhere), "children"))
         await written.flush()
         await uow.upsert(
             tables.parenthoods,
@@ -186,7 +191,7 @@ async def _load(uow: UnitOfWork, uids: Sequence[str]) -> _Batch:
     if milestones:
         titles = await _rows(uow, tables.milestones, "uid", milestones, "uid", "title")
         batch.titles = {row.uid: row.title for row in titles}
-    for row in await _rows(uow, tables.activity, "parent", _weighed_on(batch)):
+    for row in await _rows(uow, tables.activity, "parent", _weighed_on(batch).union(*batch.parents.values())):
         batch.children.setdefault(row.parent, {})[row.day] = row.children
     for row in await _rows(uow, tables.baseline_items, "item", batch.items):
         batch.baseline.setdefault(row.item, []).append((row.version, row.node, row.weight))
@@ -300,13 +305,19 @@ def _baseline_done(frozen: Sequence[tuple[int, str, int]], booked: Booked) -> li
 
 def _raise_to_parents(batch: _Batch, old: ItemState, new: ItemState, *, done: set[str]) -> None:
     for (parent, day), change in _changes(new.activity, old.activity).items():
-        if parent in batch.items and parent not in done:
-            counts = batch.children.setdefault(parent, {})
-            counts[day] = counts.get(day, 0) + change
-        else:
+        counts = batch.children.setdefault(parent, {})
+        counts[day] = counts.get(day, 0) + change
+        if parent in done:
             batch.touched[parent] = "children"
-        above = batch.states.get(parent, _NEW)
-        batch.touched.update(dict.fromkeys(above.cycle, "children"))
+        if above := batch.states.get(parent):
+            batch.touched.update(dict.fromkeys(above.cycle, "children"))
+
+
+def _broken_down_otherwise(batch: _Batch, before: dict[str, list[tuple[date, bool]]]) -> Iterator[str]:
+    """Parents beyond the batch in whose place children count on other days than ``before``."""
+    for uid, days in batch.children.items():
+        if uid not in batch.items and broken_down_days(days.items()) != before.get(uid, []):
+            yield uid
 
 
 def _changes(new: Sequence[tuple[Any, ...]], old: Sequence[tuple[Any, ...]]) -> dict[tuple[Any, ...], int]:

@@ -65,16 +65,12 @@ class Course(msgspec.Struct, frozen=True):
 
     moments: Timeline[Moment]
     bequests: Timeline[Bequest]
+    companions: tuple[str, ...] = ()  #: all it ever was on a cycle with: what weighs on one member weighs on all
 
     @property
     def decided(self) -> Timeline[Decided]:
         """How it was aligned, and since when."""
         return merged([(at, moment.decided) for at, moment in self.moments])
-
-    @property
-    def companions(self) -> tuple[str, ...]:
-        """Everything it ever was on a cycle with: what weighs on one member weighs on all."""
-        return tuple(sorted({uid for _, moment in self.moments if moment.cycle for uid in moment.cycle}))
 
 
 def parents_of(life: Timeline[Snapshot], uid: str) -> set[str]:
@@ -92,20 +88,21 @@ def _turning_points(
     life: Timeline[Snapshot],
     versions: Sequence[Version],
     parents: Mapping[str, Timeline[Bequest]],
-    pins: Iterable[date],
+    pins: Sequence[date],
     zone: ZoneInfo,
 ) -> list[int]:
     born = life[0][0]
-    others: set[int] = set()
-    for index, (began, state) in enumerate(life):
-        bequests = parents.get(state.parent) if state.parent is not None else None
-        if bequests is not None and len(bequests) > 1:
-            ends = life[index + 1][0] if index + 1 < len(life) else _NEVER
-            others.update([at for at, _ in bequests if began < at < ends])
-    others.update([version.since for version in versions if version.since > born])
-    others.update([at for at in (_next_midnight(last, zone) for last in pins) if at > born])
+    others = [version.since for version in versions if version.since > born]
+    if pins:
+        others += [at for at in (_next_midnight(last, zone) for last in pins) if at > born]
+    if parents:
+        for index, (began, state) in enumerate(life):
+            bequests = parents.get(state.parent) if state.parent is not None else None
+            if bequests is not None and len(bequests) > 1:
+                ends = life[index + 1][0] if index + 1 < len(life) else _NEVER
+                others += [at for at, _ in bequests if began < at < ends]
     points = [at for at, _ in life]
-    return sorted(others.union(points)) if others else points
+    return sorted({*others, *points}) if others else points
 
 
 _NEVER = 2**63
@@ -132,6 +129,7 @@ def course(
     pins = [last for version in versions for last in version.rules.pin_ends(names)]
     points = _turning_points(life, versions, parents, pins, zone)
     known: tuple[object, ...] = ()
+    companions: set[str] = set()
     while points:
         at = points.pop(0)
         state = life[bisect_right(began, at) - 1][1]
@@ -144,6 +142,7 @@ def course(
             continue
         known = evidence
         cycle = _cycle(item.uid, above.lineage)
+        companions.update(cycle)
         lineage = tuple([entry for entry in above.lineage if entry[0] != item.uid][:_DEEPEST])
         more = Described(item, state, at)
         own = version.rules.own(_facts(item, state, lineage, titles, more), on)
@@ -160,7 +159,7 @@ def course(
             mine = Inherited.of(item.uid, own)
             passed_on = (mine, *[entry for entry in chain if entry.stronger_than(mine)])
         bequests.append((at, Bequest(passed_on, (names, *lineage))))
-    return Course(merged(moments), merged(bequests))
+    return Course(merged(moments), merged(bequests), tuple(sorted(companions)))
 
 
 #: What rules other than expressions look at in a state.
@@ -221,13 +220,13 @@ class Booked(msgspec.Struct):
     unbroken: bool = False
 
 
-def broken_down_days(children: Sequence[tuple[date, int]]) -> list[tuple[date, bool]]:
+def broken_down_days(children: Iterable[tuple[date, int]]) -> list[tuple[date, bool]]:
     """From which day on children count in an item's place, given the daily changes of their number."""
     days: list[tuple[date, bool]] = []
     total = 0
     for day, change in sorted(children):
         total += change
-        if not days or days[-1][1] != (total > 0):
+        if (days[-1][1] if days else False) != (total > 0):
             days.append((day, total > 0))
     return days
 
@@ -255,7 +254,9 @@ def book(item: WorkItem, course: Course, children: Mapping[str, Sequence[tuple[d
     estimates: set[tuple[str, str, int]] = set()
     for on, moment in _stretches(course, broken, zone):
         state = moment.state
-        covered = bool(broken) and any(_in_force(broken.get(uid, ()), on) for uid in (item.uid, *moment.cycle))
+        covered = False
+        if broken:
+            covered = any(_in_force(broken.get(uid, ()), on) for uid in (item.uid, *moment.cycle))
         day = _day_of(item, state, moment.decided, covered)
         days.append((on, day))
         spent.append((on, int(state.time_spent_s or 0)))
@@ -330,10 +331,11 @@ def _estimates(day: Day) -> set[tuple[str, str, int]]:
 def _count_estimates(
     booked: Booked, on: date, before: set[tuple[str, str, int]], after: set[tuple[str, str, int]]
 ) -> None:
-    for keys, change in ((before - after, -1), (after - before, 1)):
-        for unit, kind, estimate in keys:
+    counts = booked.estimates
+    for estimates, others, change in ((before, after, -1), (after, before, 1)):
+        for unit, kind, estimate in estimates - others if others else estimates:
             key = (unit, kind, on, estimate)
-            booked.estimates[key] = booked.estimates.get(key, 0) + change
+            counts[key] = counts.get(key, 0) + change
 
 
 def _step(counts: dict[tuple[str, date], int], on: date, before: str | None, after: str | None) -> None:

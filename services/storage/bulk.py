@@ -96,7 +96,7 @@ async def _execute_many(connection: AsyncConnection, statement: Insert | Delete,
         for at, process in processes.items():
             columns[at] = process(columns[at])
         values = list(zip(*[columns[at] for at in order], strict=True))
-    await connection.exec_driver_sql(sql, values)  # type: ignore[arg-type]  # any sequence will do for the driver
+    await connection.exec_driver_sql(sql, values)  # any sequence will do for the driver
 
 
 @lru_cache(maxsize=256)

@@ -1,11 +1,11 @@
 """One transaction: projections, the mark "handled" and the events they cause, all or nothing."""
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import ARRAY, ColumnElement, Table, Text, bindparam, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -65,11 +65,12 @@ class UnitOfWork:
     def among(self, column: ColumnElement[str], values: Collection[str]) -> ColumnElement[bool]:
         """That the column has one of these values, however many, as one parameter."""
         if self.connection.dialect.name == "sqlite":
-            listed = func.json_each(bindparam(None, json.dumps(list(values)), unique=True)).table_valued("value")
+            listed = func.json_each(
+                bindparam(None, msgspec.json.encode(list(values)).decode(), unique=True)
+            ).table_valued("value")
             return column.in_(select(listed.c.value))
         # A table to join with: a plan made once for any array may compare every row with every value.
-        given = func.unnest(bindparam(None, list(values), type_=ARRAY(Text), unique=True))
-        return column.in_(select(given))
+        return column.in_(select(func.unnest(bindparam(None, list(values), type_=ARRAY(Text), unique=True))))
 
 
 _LOG = ("id", "topic", "key", "type", "time", "value")
