@@ -80,13 +80,17 @@ class Undecodable(ValueError):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """One event: its identity, its key, when it was recorded, and what happened."""
+    """One event: its identity, its key, when it was recorded, and what happened.
+
+    ``ours`` says that it comes from our own log: what it tells of an item was stored with it.
+    """
 
     id: str
     type: str
     key: str
     time: datetime
     data: EventData
+    ours: bool = True
 
     @property
     def topic(self) -> Topic:
@@ -133,7 +137,7 @@ def encode(event: Event) -> bytes:
     )
 
 
-def decode(value: bytes) -> Event:
+def decode(value: bytes, *, ours: bool = True) -> Event:
     """The event in these bytes. Raises Undecodable with the reason."""
     try:
         envelope = _ENVELOPE.decode(value)
@@ -146,7 +150,7 @@ def decode(value: bytes) -> Event:
         data = decoder.decode(envelope.data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Undecodable(f"event {envelope.id} ({envelope.type}) has data of another shape: {error}") from error
-    return Event(envelope.id, envelope.type, envelope.subject, envelope.time, data)
+    return Event(envelope.id, envelope.type, envelope.subject, envelope.time, data, ours)
 
 
 def json_schemas(types: Iterable[str] | None = None) -> dict[str, dict[str, Any]]:

@@ -5,7 +5,7 @@ look. So the order, duplication or replay of events cannot change a byte. What h
 again through an event of its own: children when what they inherit changed, parents when what weighs on them did.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -47,6 +47,10 @@ _COUNTS = ("activity", "baseline_done", "estimates", "headcounts")
 _POSTING = ("item", "day", "node", "type", "kind", *AMOUNTS, "recorded_at")
 
 
+#: A revision of an item, and how an event of our own log says that it was stored.
+_Told = tuple[int, WorkItem]
+
+
 @dataclass
 class _Batch:
     """The items in hand, with everything their computation needs and everything it gives."""
@@ -81,19 +85,19 @@ class Aligner:
 
     async def handle(self, uow: UnitOfWork, events: Sequence[wire.Event]) -> None:
         """Align every item that these events are about, or that hangs on a milestone they renamed."""
-        uids: dict[str, None] = {}
+        told: dict[str, _Told | None] = {}
         renamed: list[str] = []
         for event in events:
             match event.data:
-                case WorkItemChanged(after=item) | WorkItemRemoved(after=item):
-                    uids[item.uid] = None
+                case WorkItemChanged(after=item, revision=revision) | WorkItemRemoved(after=item, revision=revision):
+                    told[item.uid] = (revision, item) if event.ours else None
                 case ItemTouched(uid=uid):
-                    uids[uid] = None
+                    told.setdefault(uid, None)
                 case MilestoneChanged(before=before, after=after):
                     if before is None or before.title != after.title:
                         renamed.append(after.uid)
         await _touch_items_of(uow, renamed)
-        aligned = await self.align(uow, list(uids))
+        aligned = await self.align(uow, told)
         for uid, cause in sorted(aligned.touched.items()):
             uow.emit(ItemTouched(uid=uid, cause=cause))
         for node, day in sorted(aligned.posted.items()):
@@ -107,7 +111,7 @@ class Aligner:
         while waiting:
             touched: dict[str, str] = {}
             for start in range(0, len(waiting), _CHUNK):
-                aligned = await self.align(uow, waiting[start : start + _CHUNK])
+                aligned = await self.align(uow, dict.fromkeys(waiting[start : start + _CHUNK]))
                 touched |= aligned.touched
                 for node, day in aligned.posted.items():
                     posted[node] = min(day, posted.get(node, day))
@@ -115,14 +119,14 @@ class Aligner:
             waiting = sorted(touched)
         return posted
 
-    async def align(self, uow: UnitOfWork, uids: Sequence[str]) -> "Aligned":
+    async def align(self, uow: UnitOfWork, told: Mapping[str, _Told | None]) -> "Aligned":
         """Compute these items anew and book the differences. Does nothing before the first ``apply``."""
         applied = await applied_strategies(uow.connection)
-        if not applied or not uids:
+        if not applied or not told:
             return Aligned()
         versions = self._versions(applied)
         zone = applied[-1].zone
-        batch = await _load(uow, uids)
+        batch = await _load(uow, told)
         order = _parents_first(batch)
         for uid in order:
             item = batch.items[uid]
@@ -180,12 +184,12 @@ async def _rows(
     return (await uow.connection.execute(statement.with_for_update() if lock else statement)).all()
 
 
-async def _load(uow: UnitOfWork, uids: Sequence[str]) -> _Batch:
+async def _load(uow: UnitOfWork, told: Mapping[str, _Told | None]) -> _Batch:
     batch = _Batch()
-    parents = _take_in(batch, await _rows(uow, tables.items, "uid", uids, "uid", "content"))
+    parents = _take_in(batch, await _stored(uow, told))
     while parents:
         # A parent that was never aligned comes along: else its children would be looked at twice.
-        parents = _take_in(batch, await _never_aligned(uow, parents))
+        parents = _take_in(batch, [_ITEM.decode(row.content) for row in await _never_aligned(uow, parents)])
     await _load_states(uow, batch)
     milestones = {uid for life in batch.lives.values() for _, state in life for uid in state.milestones}
     if milestones:
@@ -198,11 +202,22 @@ async def _load(uow: UnitOfWork, uids: Sequence[str]) -> _Batch:
     return batch
 
 
-def _take_in(batch: _Batch, rows: Iterable[Any]) -> list[str]:
+async def _stored(uow: UnitOfWork, told: Mapping[str, _Told | None]) -> list[WorkItem]:
+    """These items as they are stored: as an event told of them where that is the stored revision, else read."""
+    items: dict[str, WorkItem | None] = {}
+    for row in await _rows(uow, tables.items, "uid", told, "uid", "revision"):
+        known = told[row.uid]
+        items[row.uid] = known[1] if known is not None and known[0] == row.revision else None
+    other = [uid for uid, item in items.items() if item is None]
+    for row in await _rows(uow, tables.items, "uid", other, "uid", "content"):
+        items[row.uid] = _ITEM.decode(row.content)
+    return [item for item in items.values() if item is not None]
+
+
+def _take_in(batch: _Batch, items: Iterable[WorkItem]) -> list[str]:
     """Take stored items into the batch; their parents that are not in it."""
     parents: set[str] = set()
-    for row in rows:
-        item = _ITEM.decode(row.content)
+    for item in items:
         life = lifetime(item)
         batch.items[item.uid] = item
         batch.lives[item.uid] = life

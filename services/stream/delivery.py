@@ -86,7 +86,7 @@ class Decoded(msgspec.Struct, frozen=True):
 def decode(record: Record) -> Decoded:
     """The event in a record's bytes."""
     try:
-        return Decoded(record, wire.decode(record.value))
+        return Decoded(record, wire.decode(record.value, ours=record.position > 0))
     except wire.Undecodable as error:
         return Decoded(record, None, str(error))
 
