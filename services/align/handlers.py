@@ -204,14 +204,13 @@ async def _load(uow: UnitOfWork, told: Mapping[str, _Told | None]) -> _Batch:
 
 async def _stored(uow: UnitOfWork, told: Mapping[str, _Told | None]) -> list[WorkItem]:
     """These items as they are stored: as an event told of them where that is the stored revision, else read."""
-    items: dict[str, WorkItem | None] = {}
-    for row in await _rows(uow, tables.items, "uid", told, "uid", "revision"):
-        known = told[row.uid]
-        items[row.uid] = known[1] if known is not None and known[0] == row.revision else None
-    other = [uid for uid, item in items.items() if item is None]
-    for row in await _rows(uow, tables.items, "uid", other, "uid", "content"):
+    known = {uid: what for uid, what in told.items() if what is not None}
+    table = tables.items.c
+    outdated = await uow.others(table.uid, table.revision, {uid: revision for uid, (revision, _) in known.items()})
+    items = {uid: item for uid, (_, item) in known.items() if uid not in outdated}
+    for row in await _rows(uow, tables.items, "uid", told.keys() - items.keys(), "uid", "content"):
         items[row.uid] = _ITEM.decode(row.content)
-    return [item for item in items.values() if item is not None]
+    return [items[uid] for uid in sorted(items)]
 
 
 def _take_in(batch: _Batch, items: Iterable[WorkItem]) -> list[str]:
@@ -419,11 +418,11 @@ _ALIGNMENT = tuple(tables.alignments.columns.keys())
 
 def _alignment_rows(uid: str, state: ItemState) -> list[tuple[Any, ...]]:
     """Rows of `alignments`, in the order of its columns."""
+    began = [moment(segment.since) for segment in state.alignment]
+    ended: list[datetime | None] = [*began[1:], None]
     rows: list[tuple[Any, ...]] = []
-    ended: datetime | None = None
-    for segment in reversed(state.alignment):
-        began = moment(segment.since)
-        flags = (began, ended, segment.ambiguous, segment.rule_error, state.unbroken)
-        rows += [(row.node, row.share, row.level, row.rule, row.inherited_from, *flags) for row in segment.rows[::-1]]
-        ended = began
-    return [(uid, seq, *row) for seq, row in enumerate(reversed(rows))]
+    for segment, since, until in zip(state.alignment, began, ended, strict=True):
+        for row in segment.rows:
+            result = (uid, len(rows), row.node, row.share, row.level, row.rule, row.inherited_from)
+            rows.append((*result, since, until, segment.ambiguous, segment.rule_error, state.unbroken))
+    return rows

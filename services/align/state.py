@@ -138,7 +138,7 @@ def course(
         on = day_of(at, zone) if pins else _ANY_DAY
         evidence = (version.number, above, on, _EVIDENCE(state))
         if evidence == known:
-            moments.append((at, moments[-1][1]._replace(state=state)))
+            moments.append((at, Moment(state, *moments[-1][1][1:])))
             continue
         known = evidence
         cycle = _cycle(item.uid, above.lineage)

@@ -2,7 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -72,8 +72,9 @@ class Snapshot(msgspec.Struct, frozen=True):
         return self.availability in ("present", "suspect")
 
 
-_NAMES = Snapshot.__struct_fields__
-_VALUES = attrgetter(*_NAMES)
+_VALUES = attrgetter(*Snapshot.__struct_fields__)
+_NAMES = frozenset(Snapshot.__struct_fields__)
+_replace = msgspec.structs.replace
 _TEXTS = frozenset({"labels", "components", "milestones"})
 
 
@@ -82,16 +83,18 @@ def snapshot(item: WorkItem) -> Snapshot:
     return Snapshot(*_VALUES(item))
 
 
-def _undo(state: dict[str, Any], change: Transition) -> None:
-    if change.field == "status":
-        state["status_category"] = change.before_category or "unknown"
-    elif change.field in _TEXTS:
-        before = change.before if isinstance(change.before, list) else []
-        state[change.field] = tuple(sorted(str(text) for text in before))
-    elif change.field == "fields":
-        state["fields"] = change.before if isinstance(change.before, dict) else {}
-    elif change.field in state:
-        state[change.field] = change.before
+def _before(state: Snapshot, change: Transition) -> Snapshot:
+    """The state that a change came upon."""
+    field, before = change.field, change.before
+    if field == "status":
+        return _replace(state, status_category=change.before_category or "unknown")
+    if field not in _NAMES:
+        return state
+    if field in _TEXTS:
+        before = tuple(sorted(map(str, before))) if isinstance(before, list) else ()  # type: ignore[assignment]
+    elif field == "fields" and not isinstance(before, dict):
+        before = {}
+    return _replace(state, **{field: before})
 
 
 def lifetime(item: WorkItem) -> Timeline[Snapshot]:
@@ -100,20 +103,19 @@ def lifetime(item: WorkItem) -> Timeline[Snapshot]:
     Starts from how it is now and undoes its history backwards, so that the last entry is always the present
     state; what carries no history holds for all of its life. Changes of one instant count as one.
     """
+    state, born = snapshot(item), micros(item.created_at)
     if not item.history:
-        return [(micros(item.created_at), snapshot(item))]
-    state = dict(zip(_NAMES, _VALUES(item), strict=True))
-    born = micros(item.created_at)
+        return [(born, state)]
     states: Timeline[Snapshot] = []
     at: int | None = None
     for change in reversed(item.history):
         changed_at = max(born, micros(change.at))
         if at != changed_at:
-            states.append((changed_at, Snapshot(*state.values())))
+            states.append((changed_at, state))
             at = changed_at
-        _undo(state, change)
+        state = _before(state, change)
     if at != born:
-        states.append((born, Snapshot(*state.values())))
+        states.append((born, state))
     states.reverse()
     return merged(states)
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import ARRAY, ColumnElement, Table, Text, bindparam, func, select, text
+from sqlalchemy import ARRAY, BigInteger, Column, ColumnElement, Table, Text, bindparam, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas import wire
@@ -71,6 +71,24 @@ class UnitOfWork:
             return column.in_(select(listed.c.value))
         # A table to join with: a plan made once for any array may compare every row with every value.
         return column.in_(select(func.unnest(bindparam(None, list(values), type_=ARRAY(Text), unique=True))))
+
+    async def others(self, key: Column[str], number: ColumnElement[int], expected: Mapping[str, int]) -> set[str]:
+        """Those of the keys whose row has another number than expected, or that have no row."""
+        if not expected:
+            return set()
+        given: Any
+        if self.connection.dialect.name == "sqlite":
+            pairs = msgspec.json.encode(list(expected.items())).decode()
+            given = func.json_each(bindparam(None, pairs, unique=True)).table_valued("value")
+            name, wanted = func.json_extract(given.c.value, "$[0]"), func.json_extract(given.c.value, "$[1]")
+        else:
+            names = bindparam(None, list(expected), type_=ARRAY(Text()), unique=True)
+            numbers = bindparam(None, list(expected.values()), type_=ARRAY(BigInteger()), unique=True)
+            given = func.unnest(names, numbers).table_valued("name", "wanted").render_derived(name="expected")
+            name, wanted = given.c.name, given.c.wanted
+        statement = select(name).select_from(given.outerjoin(key.table, key == name))
+        rows = await self.connection.execute(statement.where(number.is_distinct_from(wanted)))
+        return {row[0] for row in rows}
 
 
 _LOG = ("id", "topic", "key", "type", "time", "value")
