@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from services.storage.database import Database, woken
 from services.storage.outages import despite_outages
-from services.stream.delivery import Condition, Consumer, Decoded, Delivery, Record, decode
+from services.stream.delivery import Condition, Consumer, Delivery, Record, decode
 from services.stream.log import lag, positions_of, read_after
 
 #: How long a reader waits before it looks for what other processes wrote; its own process wakes it at once.
@@ -56,33 +56,20 @@ class EmbeddedStream:
                 await woken(ticket, _LOOK_AGAIN_S)
 
     async def _catch_up(self, consumer: Consumer) -> int:
-        """Deliver until there is nothing left; the number of records. Of many, the next are read meanwhile."""
+        """Deliver until there is nothing left; the number of records."""
         condition, total = self.conditions[consumer.name], 0
-        batch = await self._read(consumer, ())
-        while batch:
-            ahead = asyncio.create_task(self._read(consumer, batch)) if len(batch) >= consumer.batch else None
-            try:
-                await Delivery(self.database, consumer, condition).deliver(batch)
-            except BaseException:
-                if ahead is not None:
-                    ahead.cancel()
-                raise
+        while batch := await self._read(consumer):
+            await Delivery(self.database, consumer, condition).deliver([decode(record) for record in batch])
             total += len(batch)
-            batch = await (ahead or self._read(consumer, ()))
         condition.waiting_for = None
         return total
 
-    async def _read(self, consumer: Consumer, delivered: Sequence[Decoded]) -> list[Decoded]:
-        """The next records after where the consumer stands and after those that are being delivered."""
-        under_way: dict[str, int] = {}
-        for one in delivered:
-            under_way[one.record.topic] = one.record.position
+    async def _read(self, consumer: Consumer) -> list[Record]:
+        """The next records after where the consumer stands."""
 
         async def read() -> list[Record]:
             async with self.database.read() as connection:
-                positions = await positions_of(connection, consumer)
-                return await read_after(connection, positions | under_way, consumer.batch)
+                return await read_after(connection, await positions_of(connection, consumer), consumer.batch)
 
         wait = self.conditions[consumer.name].wait_for_database
-        records = await despite_outages(read, who=f"consumer {consumer.name}", on_outage=wait)
-        return [decode(record) for record in records]
+        return await despite_outages(read, who=f"consumer {consumer.name}", on_outage=wait)
