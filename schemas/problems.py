@@ -167,3 +167,10 @@ def _fields(kind: Any) -> dict[str, Any]:
     if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
         return {}
     return {field.alias or name: field.annotation for name, field in kind.model_fields.items()}
+
+
+def unreadable(error: OSError | UnicodeDecodeError) -> str:
+    """Why a file cannot be read, for a problem."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"cannot be read: byte {error.start} is no text in UTF-8"
+    return f"cannot be read: {(error.strerror or type(error).__name__).lower()}"

@@ -17,7 +17,7 @@ from connectors.github.sync import GitHubConnector
 from connectors.jira.client import JiraConfig
 from connectors.jira.sync import JiraConnector
 from schemas.events import FindingClosed, FindingOpened
-from schemas.problems import InvalidFile, Problem
+from schemas.problems import InvalidFile, Problem, unreadable
 from schemas.strategy import StrategyFile, parse_strategy
 from services.alert.channels import Channel
 from services.alert.channels.log import LogChannel
@@ -181,8 +181,7 @@ class App:
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            problem = Problem("", f"cannot be read as text in UTF-8: {type(error).__name__}")
-            raise InvalidFile(path.name, [problem]) from None
+            raise InvalidFile(path.name, [Problem("", unreadable(error))]) from None
         channels = [channel.name for channel in self.settings.alerts.channels]
         return text, parse_strategy(text, file=path.name, channels=channels)
 

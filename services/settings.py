@@ -21,7 +21,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from schemas.problems import InvalidFile, Problem, key_path, problems_of
+from schemas.problems import InvalidFile, Problem, key_path, problems_of, unreadable
 from schemas.yaml_text import read_yaml
 
 PREFIX = "COURSELINE_"
@@ -208,7 +208,7 @@ def load_settings(path: Path, environment: Mapping[str, str] = os.environ) -> tu
     except FileNotFoundError:
         raise InvalidSettings(file, [Problem("", "there is no such file; `courseline init` writes one")]) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidSettings(file, [Problem("", f"cannot be read: {type(error).__name__}")]) from None
+        raise InvalidSettings(file, [Problem("", unreadable(error))]) from None
     data, problems = read_yaml(text)
     if problems and not data:
         raise InvalidSettings(file, problems)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
-from schemas.problems import Problem
+from schemas.problems import Problem, unreadable
 from services.feed.access import InvalidTokens, Tokens, is_loopback, parse_tokens
 from services.feed.api import create_app
 from services.ingest.receive import hooks_route
@@ -44,8 +44,7 @@ def tokens_of(settings: Settings, host: str) -> Tokens | None:
     except InvalidTokens as error:
         raise InvalidSettings(settings.file, [Problem("http.tokens_file", str(error))]) from None
     except (OSError, UnicodeDecodeError) as error:
-        problem = f"cannot be read: {type(error).__name__}"
-        raise InvalidSettings(settings.file, [Problem("http.tokens_file", problem)]) from None
+        raise InvalidSettings(settings.file, [Problem("http.tokens_file", unreadable(error))]) from None
 
 
 @asynccontextmanager

@@ -1,12 +1,11 @@
 """Pure: what only expressions see of an item (title, status, estimates, times), as it was at a moment."""
 
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
 from schemas.work import WorkItem
-from services.ledger.history import Snapshot, Timeline, micros, moment
+from services.ledger.history import Snapshot, finished_at, micros, moment, status_at, updated_at
 
 
 class Described(Mapping[str, Any]):
@@ -29,12 +28,12 @@ class Described(Mapping[str, Any]):
     @cached_property
     def _values(self) -> dict[str, Any]:
         item, state = self._item, self._state
-        finished_at = _finished(item, self._at) if state.status_category == "done" else None
+        done_at = finished_at(item, self._at) if state.status_category == "done" else None
         begun = item.started_at is not None and micros(item.started_at) <= self._at
         return {
             "external_id": item.external_id,
             "title": item.title,
-            "status": _status(item, self._at),
+            "status": status_at(item, self._at),
             "status_category": state.status_category,
             "resolution": state.resolution,
             "resolution_name": item.resolution_name if state.resolution == item.resolution else None,
@@ -42,9 +41,9 @@ class Described(Mapping[str, Any]):
             "original_estimate_s": _double(state.original_estimate_s),
             "time_spent_s": _double(state.time_spent_s),
             "created_at": item.created_at,
-            "updated_at": _updated(item, self._at),
+            "updated_at": updated_at(item, self._at),
             "started_at": item.started_at if begun else None,
-            "done_at": None if finished_at is None else moment(finished_at),
+            "done_at": None if done_at is None else moment(done_at),
             "due_date": None if item.due_date is None else item.due_date.isoformat(),
             "availability": state.availability,
             "url": item.url,
@@ -67,26 +66,3 @@ def renamings(item: WorkItem) -> list[int]:
 
 def _double(value: float | None) -> float | None:
     return None if value is None else float(value)
-
-
-def _status(item: WorkItem, at: int) -> Any:
-    changes = [change for change in item.history if change.field == "status"]
-    passed = bisect_right([micros(change.at) for change in changes], at)
-    return item.status if passed == len(changes) else changes[passed].before
-
-
-def _updated(item: WorkItem, at: int) -> Any:
-    passed = [change.at for change in item.history if micros(change.at) <= at]
-    return item.updated_at if len(passed) == len(item.history) else (passed or [item.created_at])[-1]
-
-
-def _finished(item: WorkItem, at: int) -> int | None:
-    """When it last became done, up to a moment at which it is: as the tracker says, else by its history."""
-    if item.done_at is not None and micros(item.done_at) <= at:
-        return micros(item.done_at)
-    moves: Timeline[bool] = [
-        (micros(change.at), change.before_category != "done")
-        for change in item.history
-        if change.field == "status" and change.after_category == "done" and micros(change.at) <= at
-    ]
-    return next((on for on, became in reversed(moves) if became), None)

@@ -134,6 +134,7 @@ def guarded(work: Callable[[], int]) -> int:
     from schemas.problems import InvalidFile
     from services.bootstrap import NotMigrated
     from services.storage.database import InvalidDatabaseURL, is_damaged, is_outage
+    from services.storage.migrate import UnknownTables
 
     try:
         return work()
@@ -144,7 +145,7 @@ def guarded(work: Callable[[], int]) -> int:
     except InvalidDatabaseURL as error:
         say(f"courseline.yaml: database: {error}")
         return INVALID
-    except NotMigrated as error:
+    except (NotMigrated, UnknownTables) as error:
         say(str(error))
         return FAILED
     except AuthenticationFailed as error:
@@ -175,7 +176,10 @@ def guarded(work: Callable[[], int]) -> int:
             say(f"courseline failed: {error.strerror or error}")
             return FAILED
         if is_outage(error):
-            say("the database is unreachable; check `database` and that its server runs")
+            say(
+                "the database is unreachable; check `database` and that its server runs, or that the file's folder is "
+                "there and may be written to"
+            )
             return UNREACHABLE
         if is_damaged(error):
             say(

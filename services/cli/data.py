@@ -33,15 +33,19 @@ def export(
 
 async def _export(config: Path, what: str, form: str, day: date | None) -> int:
     from services.bootstrap import open_app
-    from services.feed.exports import EXPORTS, as_csv, jsonl
+    from services.feed.exports import COLUMNS, EXPORTS, Then, as_csv, jsonl
     from services.ledger.strategies import current_strategy
+    from services.steer.history import PastFigures
 
     async with open_app(settings_of(config)) as running, running.database.read() as connection:
-        moment = running.database.now()
+        moment = None
         if day is not None:
             strategy = await current_strategy(connection)
-            moment = datetime.combine(day, time.max, strategy.zone if strategy else UTC).astimezone(UTC)
-        rows = EXPORTS[what](connection, moment)
-        async for line in jsonl(rows) if form == "jsonl" else as_csv(rows):
+            zone, now = strategy.zone if strategy else UTC, running.database.now()
+            if day > now.astimezone(zone).date():
+                raise typer.BadParameter("is a day to come; nothing is known of it", param_hint="--as-of")
+            moment = min(datetime.combine(day, time.max, zone).astimezone(UTC), now)
+        rows = EXPORTS[what](connection, Then(moment, PastFigures()))
+        async for line in jsonl(rows) if form == "jsonl" else as_csv(rows, COLUMNS[what]):
             sys.stdout.write(line)
     return OK

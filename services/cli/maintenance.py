@@ -63,20 +63,29 @@ def redrive(
     config: Config = CONFIG,
     everything: Annotated[bool, typer.Option("--all", help="Send all of them again.")] = False,
     ids: Annotated[list[int] | None, typer.Option("--id", help="Send this one again.")] = None,
+    as_json: Json = False,
 ) -> None:
     """List dead letters with their errors, or send them again."""
-    done(_redrive(config, topic, everything, ids))
+    done(_redrive(config, topic, everything, ids, as_json))
 
 
-async def _redrive(config: Path, topic: str | None, everything: bool, ids: list[int] | None) -> int:
+async def _redrive(config: Path, topic: str | None, everything: bool, ids: list[int] | None, as_json: bool) -> int:
     from sqlalchemy import select
 
+    from schemas.wire import TOPICS
     from services.bootstrap import open_app
     from services.storage import tables
 
+    names = [one.name for one in TOPICS]
+    if topic is not None and topic not in names:
+        raise typer.BadParameter(f"is none of {', '.join(names)}", param_hint="TOPIC")
     async with open_app(settings_of(config)) as running:
         if everything or ids:
-            typer.echo(f"{await running.redrive(topic, ids)} sent again.")
+            sent = await running.redrive(topic, ids)
+            typer.echo(f"{sent} sent again.")
+            if ids and sent < len(set(ids)):
+                say(f"{len(set(ids)) - sent} of the numbers are no dead letter's{f' of {topic}' if topic else ''}")
+                return FAILED
             return OK
         table = tables.dead_letters.c
         statement = select(tables.dead_letters).where(table.redriven_at.is_(None)).order_by(table.id)
@@ -84,6 +93,21 @@ async def _redrive(config: Path, topic: str | None, everything: bool, ids: list[
             rows = (
                 await connection.execute(statement if topic is None else statement.where(table.topic == topic))
             ).all()
+    if as_json:
+        letters = [
+            {
+                "id": row.id,
+                "at": row.at.isoformat().replace("+00:00", "Z"),
+                "consumer": row.consumer,
+                "topic": row.topic,
+                "type": row.type,
+                "key": row.key,
+                "error": row.error,
+            }
+            for row in rows
+        ]
+        typer.echo(json.dumps(letters, ensure_ascii=False, indent=2))
+        return OK
     for row in rows:
         typer.echo(f"{row.id}  {row.at:%Y-%m-%d %H:%M}  {row.consumer}  {row.topic}  {row.type or '?'}  {row.error}")
     typer.echo(f"{len(rows)} dead letters.")
@@ -110,12 +134,12 @@ async def _db_upgrade(config: Path) -> int:
 
 
 @db.command("check")
-def db_check(config: Config = CONFIG) -> None:
+def db_check(config: Config = CONFIG, as_json: Json = False) -> None:
     """Whether the database has this version's tables."""
-    done(_db_check(config))
+    done(_db_check(config, as_json))
 
 
-async def _db_check(config: Path) -> int:
+async def _db_check(config: Path, as_json: bool) -> int:
     from services.storage import migrate
     from services.storage.database import Database
 
@@ -124,7 +148,10 @@ async def _db_check(config: Path) -> int:
         current, needed = await migrate.current(database), migrate.head()
     finally:
         await database.close()
-    typer.echo(f"at revision {current}, needed is {needed}")
+    if as_json:
+        typer.echo(json.dumps({"revision": current, "needed": needed, "ok": current == needed}))
+    else:
+        typer.echo(f"{'empty' if current is None else f'at revision {current}'}, needed is {needed}")
     return OK if current == needed else FAILED
 
 
@@ -156,8 +183,8 @@ def config_schema() -> None:
 
 
 @configuration.command("show")
-def config_show(config: Config = CONFIG) -> None:
-    """The configuration in force, secrets redacted."""
+def config_show(config: Config = CONFIG, as_json: Json = False) -> None:
+    """The configuration in force, as JSON (always, with or without --json), secrets redacted."""
     from services.settings import redacted
 
     def work() -> int:

@@ -206,11 +206,15 @@ def explain(ref: Annotated[str, typer.Argument(help="A node, or an item by key o
 async def _explain(config: Path, ref: str, as_json: bool) -> int:
     from services.bootstrap import open_app
     from services.feed.reading import explanation
+    from services.ledger.strategies import current_strategy
 
     async with open_app(settings_of(config)) as running, running.database.read() as connection:
         found = await explanation(connection, ref)
+        applied = await current_strategy(connection) is not None
     if found is None:
         say(f"{ref} is no node of the strategy and no item that was read")
+        if not applied:
+            say("no strategy is applied yet; `courseline apply` makes the strategy file current")
         return FAILED
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False, indent=2))

@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.feed.shapes import moment
@@ -54,24 +55,34 @@ async def decisions(connection: AsyncConnection, limit: int, after: str | None =
     return [decision_json(row) for row in await connection.execute(statement)]
 
 
-async def answered(connection: AsyncConnection, findings: Collection[str]) -> dict[str, Row]:
-    """What holds for each of some findings: who acknowledged it, until when it is snoozed, the latest decision."""
+async def answered(
+    connection: AsyncConnection, findings: Collection[str], then: datetime | None = None
+) -> dict[str, Row]:
+    """What holds (at a moment: held then) for each finding: who acknowledged it, its snooze, the latest decision."""
     found: dict[str, Row] = {one: {"acknowledged": None, "snoozed": None, "decision": None} for one in findings}
     known = tables.acknowledgements.c
-    in_force = select(tables.acknowledgements).where(known.ended_at.is_(None)).order_by(known.at)
-    for row in await connection.execute(in_force):
+    for row in await connection.execute(_in_force(tables.acknowledgements, then).order_by(known.at)):
         if row.finding in found:
             found[row.finding]["acknowledged"] = {"by": row.by, "severity": row.severity, "at": moment(row.at)}
-    quiet = tables.snoozes.c
-    for row in await connection.execute(select(tables.snoozes).where(quiet.ended_at.is_(None))):
+    for row in await connection.execute(_in_force(tables.snoozes, then)):
         if row.finding in found:
             snoozed = {"until": row.until.isoformat(), "by": row.by, "why": row.why, "at": moment(row.at)}
             found[row.finding]["snoozed"] = snoozed
     decided = tables.decisions.c
-    for row in await connection.execute(select(tables.decisions).order_by(decided.at, decided.id)):
+    decided_by_then = select(tables.decisions).order_by(decided.at, decided.id)
+    if then is not None:
+        decided_by_then = decided_by_then.where(decided.at <= then)
+    for row in await connection.execute(decided_by_then):
         if row.finding in found:
             found[row.finding]["decision"] = decision_json(row)
     return found
+
+
+def _in_force(table: Table, then: datetime | None) -> Select[Any]:
+    ended = table.c.ended_at
+    if then is None:
+        return select(table).where(ended.is_(None))
+    return select(table).where((table.c.at <= then) & (ended.is_(None) | (ended > then)))
 
 
 async def of_node(connection: AsyncConnection, node: str) -> tuple[list[Row], list[Row]]:

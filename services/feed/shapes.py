@@ -22,6 +22,7 @@ _ITEM_FIELDS = (
     "estimate_points", "time_spent_s", "created_at", "updated_at", "started_at", "done_at", "due_date",
     "original_estimate_s", "fields", "team", "availability",
 )  # fmt: skip
+ITEM_COLUMNS = (*_ITEM_FIELDS, "revision", "url", "alignment", "ambiguous", "rule_error", "unbroken")
 
 
 def moment(value: datetime | None) -> str | None:
@@ -50,9 +51,9 @@ def alignment_json(row: Any) -> dict[str, Any]:
     }
 
 
-def item_json(row: Any, alignments: Sequence[Any]) -> dict[str, Any]:
-    """An item, from its row of `items` and its rows of `alignments` in force."""
-    item = ITEM.decode(row.content)
+def item_json(row: Any, alignments: Sequence[Any], item: WorkItem | None = None) -> dict[str, Any]:
+    """An item, from its row of `items` and its rows of `alignments` in force; as ``item`` was, where that is given."""
+    item = item or ITEM.decode(row.content)
     found = {name: plain(getattr(item, name)) for name in _ITEM_FIELDS}
     return found | {
         "revision": row.revision,

@@ -1,5 +1,6 @@
 """What an item was at every moment of its life: its history folded back from how it is now."""
 
+from bisect import bisect_right
 from datetime import UTC, date, datetime, timedelta
 from operator import attrgetter
 from typing import TypeVar
@@ -7,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from schemas.work import Availability, FieldValue, Resolution, StatusCategory, Transition, WorkItem
+from schemas.work import Availability, FieldValue, Past, Resolution, StatusCategory, Transition, WorkItem
 
 V = TypeVar("V")
 #: A value and when it began, oldest first; neighbours differ. Times are microseconds since 1970, UTC.
@@ -147,3 +148,46 @@ def day_ends(timeline: Timeline[V], zone: ZoneInfo) -> list[tuple[date, V]]:
         if not kept or kept[-1][1] != value:
             kept.append((day, value))
     return kept
+
+
+def status_at(item: WorkItem, at: int) -> Past:
+    """The name of the status at a moment."""
+    changes = [change for change in item.history if change.field == "status"]
+    passed = bisect_right([micros(change.at) for change in changes], at)
+    return item.status if passed == len(changes) else changes[passed].before
+
+
+def updated_at(item: WorkItem, at: int) -> datetime:
+    """When it had last changed, up to a moment."""
+    passed = [change.at for change in item.history if micros(change.at) <= at]
+    return item.updated_at if len(passed) == len(item.history) else (passed or [item.created_at])[-1]
+
+
+def finished_at(item: WorkItem, at: int) -> int | None:
+    """When it last became done, up to a moment at which it is: as the tracker says, else by its history."""
+    if item.done_at is not None and micros(item.done_at) <= at:
+        return micros(item.done_at)
+    moves: Timeline[bool] = [
+        (micros(change.at), change.before_category != "done")
+        for change in item.history
+        if change.field == "status" and change.after_category == "done" and micros(change.at) <= at
+    ]
+    return next((on for on, became in reversed(moves) if became), None)
+
+
+def item_at(item: WorkItem, at: int) -> WorkItem | None:
+    """The item as it was at a moment; None before it was created. What carries no history is as it is now."""
+    state = value_at(lifetime(item), at)
+    if state is None or not item.history or micros(item.history[-1].at) <= at:
+        return None if state is None else item
+    done = finished_at(item, at) if state.status_category == "done" else None
+    status = status_at(item, at)
+    return _replace(
+        item,
+        **{name: getattr(state, name) for name in _NAMES},
+        status=status if isinstance(status, str) else item.status,
+        resolution_name=item.resolution_name if state.resolution == item.resolution else None,
+        updated_at=updated_at(item, at),
+        started_at=item.started_at if item.started_at is not None and micros(item.started_at) <= at else None,
+        done_at=None if done is None else moment(done),
+    )

@@ -170,8 +170,12 @@ def _sqlite_engine(url: URL, begin: str, *, pool_size: int) -> AsyncEngine:
     def on_connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in ("busy_timeout=60000", "journal_mode=WAL", "synchronous=NORMAL", "cache_size=-65536"):
+        for pragma in ("busy_timeout=60000", "synchronous=NORMAL", "cache_size=-65536"):
             cursor.execute(f"PRAGMA {pragma}")
+        cursor.execute("SELECT count(*), coalesce(sum(name = 'alembic_version'), 0) FROM sqlite_master")
+        held, ours = cursor.fetchone()
+        if ours or not held:  # the file of another program stays as it is
+            cursor.execute("PRAGMA journal_mode=WAL")
         cursor.close()
 
     def on_begin(connection: Any) -> None:

@@ -10,7 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 
 from services.storage.database import Database
 from services.storage.tables import metadata
@@ -31,6 +31,10 @@ def head() -> str:
     return revision
 
 
+class UnknownTables(Exception):
+    """The database holds what this version cannot bring to its own tables; the message says what to do."""
+
+
 async def current(database: Database) -> str | None:
     """The revision the database is at; None for an empty one."""
     async with database.read() as connection:
@@ -38,9 +42,27 @@ async def current(database: Database) -> str | None:
 
 
 async def upgrade(database: Database, revision: str = "head") -> None:
-    """Bring the database to a revision."""
+    """Bring the database to a revision. Raises UnknownTables where it is at one that is not ours, or holds others."""
+    await _recognise(database)
     async with database.administer() as connection:
         await connection.run_sync(lambda sync: command.upgrade(_config(sync), revision))
+
+
+async def _recognise(database: Database) -> None:
+    found = await current(database)
+    if found is None:
+        async with database.read() as connection:
+            held = await connection.run_sync(lambda sync: set(inspect(sync).get_table_names()))
+        if taken := sorted(held & metadata.tables.keys()):
+            raise UnknownTables(
+                f"the database holds tables that are not Courseline's, {taken[0]} among them; it was left as it is. "
+                "Name another in `database`"
+            )
+    elif found not in {one.revision for one in ScriptDirectory.from_config(_config()).walk_revisions()}:
+        raise UnknownTables(
+            f"the database is at revision {found}, which this version does not know: a newer one made it. "
+            "It was left as it is. Use that version, or a copy that was saved before the upgrade"
+        )
 
 
 async def downgrade(database: Database, revision: str) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from schemas.amounts import SHARE
 from services.bootstrap import App, open_app
 from services.feed.api import create_app
-from services.feed.exports import EXPORTS
+from services.feed.exports import EXPORTS, Then
 from services.simulator.model import Item
 from services.simulator.world import World
 from services.steer.history import PastFigures
@@ -22,7 +22,7 @@ VOLATILE = {"as_of", "recorded_at", "observed_at", "position"}
 
 async def exported(app: App, what: str) -> list[dict[str, Any]]:
     async with app.database.read() as connection:
-        rows = [row async for row in EXPORTS[what](connection, app.database.now())]
+        rows = [row async for row in EXPORTS[what](connection, Then(None, PastFigures()))]
     return [{key: value for key, value in row.items() if key not in VOLATILE} for row in rows]
 
 
