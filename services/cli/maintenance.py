@@ -114,6 +114,49 @@ async def _redrive(config: Path, topic: str | None, everything: bool, ids: list[
     return OK
 
 
+@app.command()
+def purge(
+    person: Annotated[str, typer.Option(help="A name, as it stands in the strategy and in decisions.")],
+    config: Config = CONFIG,
+    as_json: Json = False,
+) -> None:
+    """Erase a person's name from everything stored, the event log and past strategies among it."""
+    if not person.strip():
+        raise typer.BadParameter("is empty", param_hint="--person")
+    done(_purge(config, person.strip(), as_json))
+
+
+async def _purge(config: Path, person: str, as_json: bool) -> int:
+    import yaml
+
+    from services.bootstrap import open_app
+    from services.storage.people import erase, mentions, places_of
+
+    async with open_app(settings_of(config)) as running:
+        text, _ = running.strategy()
+        if places := list(places_of(yaml.safe_load(text), person)):
+            name = running.settings.strategy_file.name
+            say(f"{name} still names this person: {', '.join(places)}")
+            say(
+                f"take the name out and make it current with `courseline apply`, then purge: {name} would bring it back"
+            )
+            return FAILED
+        async with running.database.write() as uow:
+            erased = await erase(uow.connection, person)
+            texts = await mentions(uow.connection, person)
+        on_kafka = running.settings.stream == "kafka"
+    if as_json:
+        typer.echo(json.dumps({"erased": erased, "mentions": texts}, indent=2))
+    else:
+        rows = ", ".join(f"{count} in {table}" for table, count in erased.items())
+        typer.echo(f"Erased: {rows}." if rows else "Nothing stored names this person.")
+        for one in texts:
+            typer.echo(f"free text mentions the name, and was left as it is: {one}")
+    if on_kafka and erased:
+        say("records that are on Kafka already stay there until their topic's retention ends")
+    return OK
+
+
 @db.command("upgrade")
 def db_upgrade(config: Config = CONFIG) -> None:
     """Bring the database to this version's tables."""
