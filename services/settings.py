@@ -138,6 +138,7 @@ class GitHubSource(Source):
     url: Address = "https://api.github.com"
     repositories: tuple[Annotated[str, Field(pattern=r"^[^/\s]+/[^/\s]+$")], ...] = ()
     organizations: tuple[str, ...] = ()
+    project_boards: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}/[1-9][0-9]{0,8}$")], ...] = ()
 
     @property
     def rate(self) -> float | None:
