@@ -21,7 +21,7 @@ class BoardItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     updated_at: datetime | None = None
     status: str | None = None
     status_at: datetime | None = None  #: when the status was chosen
-    in_progress: bool = False  #: the status says that the work was begun
+    begun: bool = False  #: the status says that work was begun; whether it is done, the item itself says
     fields: dict[str, FieldValue] = {}  #: every configured field, by our name; None where the item has no value
     team: str | None = None
     estimate: float | None = None

@@ -18,8 +18,9 @@ from schemas.work import FieldValue, Milestone, item_uid, milestone_uid
 #: The number field of one of these names is the estimate; an entry of `fields` of that name says which one instead.
 ESTIMATES = ("Estimate", "Points", "Story Points")
 STATUS = "Status"
-#: The option of every new board that means work was begun. Other names mean nothing to us.
-IN_PROGRESS = "in progress"
+#: Of the three options that every new board has, those that say that work was begun. Other names mean nothing to us;
+#: and what is "Done" on the board is done once it is closed.
+BEGUN = frozenset({"in progress", "done"})
 _LONGEST_VALUE = 1024
 _LONGEST_ITERATION_DAYS = 3_660
 
@@ -164,7 +165,7 @@ def board_item(row: Any, shape: Shape, source: str) -> BoardItem | None:
         updated_at=moment(row.get("updatedAt")),
         status=status,
         status_at=moment(values[shape.status].get("updatedAt")) if status is not None and shape.status else None,
-        in_progress=status is not None and status.casefold() == IN_PROGRESS,
+        begun=status is not None and status.casefold() in BEGUN,
         fields={ours: _value(values.get(field), shape) for ours, field in sorted(shape.fields.items())},
         team=team if isinstance(team, str) and team else None,
         estimate=_number(values.get(shape.estimate or "")),

@@ -1,26 +1,30 @@
 """Project boards, read whole in each pass: their fields, then all their entries, archived ones too."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping
 from datetime import date
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from connectors.base import Board, RateLimited, Unreachable
+from connectors.base import Board, Check, ConnectorError, RateLimited, Unreachable
+from connectors.github import board_gaps
 from connectors.github.board_shapes import Shape, board_item, fields_of, iterations_of, shape
 from connectors.github.client import Refused
-from connectors.github.graphql import Denied, GraphQL, Problem, Told
+from connectors.github.graphql import Denied, Exhausted, GraphQL, Problem, Told
 from schemas.boards import BoardItem
-from schemas.work import Gap, Milestone
+from schemas.work import Milestone
 
 if TYPE_CHECKING:
     from connectors.github.sync import GitHubConnector
 
+T = TypeVar("T")
 _PAGE = 100
 #: A board of more entries than this is none: GitHub allows 50,000.
 _MOST_PAGES = 10_000
 _LEAST_PAGE = 5
+#: So many passes in a row in which a board's count does not fit its entries are no accident.
+_OFTEN = 3
 
 _FIELDS = """
 query CourselineBoard($owner: String!, $number: Int!) {
@@ -64,11 +68,17 @@ query CourselineBoardItems($board: ID!, $first: Int!, $after: String) {
 fragment Id on ProjectV2FieldConfiguration { ... on ProjectV2FieldCommon { id } }"""
 
 
+_NODES = ("node", "items", "nodes")
+
+
 class Known(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is remembered of a board: the ids of its fields by our names, and how many entries it had."""
+    """What is remembered of a board: the ids of its fields by our names, the name of the one that is the estimate,
+    how many entries it had, and how often in a row it could not be proven that these are all."""
 
     fields: dict[str, str] = {}
+    estimate: str | None = None
     count: int = 0
+    unproven: int = 0
 
 
 _KNOWN: msgspec.json.Decoder[Known] = msgspec.json.Decoder(Known)
@@ -94,62 +104,112 @@ class _Read(msgspec.Struct):
             self.found[one.id] = one
 
 
+class _Header(msgspec.Struct, frozen=True):
+    """A board without its entries. ``whole`` where all of its fields were told."""
+
+    id: str
+    shape: Shape
+    iterations: tuple[Milestone, ...]
+    whole: bool
+
+
 class Boards:
     """The boards of one host."""
 
     def __init__(self, reader: "GitHubConnector") -> None:
         self._reader = reader
         self._config = reader.config
+        self._source = reader.config.name
         self._graphql = GraphQL(reader.client)
         self._sizes: dict[str, int] = {}
 
     async def read(self, known: Mapping[str, bytes]) -> list[Board]:
         """See `connectors.base.Connector.boards`."""
-        return [await self._read(name, known.get(name)) for name in self._config.project_boards]
+        missing: list[tuple[str, ...]] = []
+        boards = [await self._read(name, known.get(name), missing) for name in self._config.project_boards]
+        lacking = board_gaps.without_field(self._source, boards, missing)
+        if lacking is not None and boards[0].gap is None:
+            boards[0] = msgspec.structs.replace(boards[0], gap=lacking)
+        return boards
 
-    async def _read(self, name: str, known: bytes | None) -> Board:
+    async def check(self) -> list[Check]:
+        """A line a board: whether it can be read, and which of its fields are used for what."""
+        checks, missing = list[Check](), list[tuple[str, ...]]()
+        for name in self._config.project_boards:
+            found = await self._despite(name, self._header(name, {}))
+            if isinstance(found, _Header):
+                missing.append(found.shape.missing)
+                checks.append(board_gaps.line(self._source, name, found.shape))
+            elif found.gap is not None:
+                checks.append(board_gaps.line(self._source, name, found.gap))
+        boards = [Board(name=name) for name in self._config.project_boards]
+        lacking = board_gaps.without_field(self._source, boards, missing)
+        return [*checks, *([board_gaps.line(self._source, boards[0].name, lacking)] if lacking is not None else [])]
+
+    async def _read(self, name: str, known: bytes | None, missing: list[tuple[str, ...]]) -> Board:
         before = _KNOWN.decode(known) if known else Known()
         if not self._graphql.affordable(1 + ceil(before.count / _PAGE)):
             return Board(name=name)
-        try:
-            return await self._whole(name, before)
-        except Denied as error:
-            return Board(name=name, gap=denied(self._reader.source, name, error.problems))
-        except Refused as error:
-            problem = Problem("FORBIDDEN" if error.status in (403, 451) else "", error.said)
-            return Board(name=name, gap=denied(self._reader.source, name, [problem]))
-        except RateLimited as error:
-            return Board(name=name, gap=_gap(self._reader.source, name, "rate_limited", str(error), _WAIT))
-        except Unreachable as error:
-            return Board(name=name, gap=_gap(self._reader.source, name, "unreadable", str(error), _AGAIN))
+        return await self._despite(name, self._whole(name, before, missing))
 
-    async def _whole(self, name: str, before: Known) -> Board:
-        source = self._reader.source
+    async def _despite(self, name: str, asked: Coroutine[Any, Any, T]) -> T | Board:
+        """What is asked for; where it fails, a board that is nothing but a gap: the rest of the source goes on."""
+        source = self._source
+        try:
+            return await asked
+        except Denied as error:
+            return Board(name=name, gap=board_gaps.denied(source, name, error.problems))
+        except Refused as error:
+            kind = "FORBIDDEN" if error.status in (403, 451) else "UNKNOWN"
+            return Board(name=name, gap=board_gaps.denied(source, name, [Problem(kind, error.said)]))
+        except (Exhausted, RateLimited) as error:
+            return Board(name=name, gap=board_gaps.limited(source, name, str(error)))
+        except ConnectorError as error:  # REST was just answered: if it is the credential, that will say so
+            return Board(name=name, gap=board_gaps.unreadable(source, name, str(error)))
+
+    async def _header(self, name: str, known: Mapping[str, str]) -> _Header:
+        """A board's fields. Raises Denied where there is no such board."""
         owner, _, number = name.partition("/")
         told = await self._graphql.query(_FIELDS, lambda _: {"owner": owner, "number": int(number)}, sound=_is_board)
         board = _board(told)
         if board is None:
-            return Board(name=name, gap=denied(source, name, told.problems or [Problem("NOT_FOUND", "no such board")]))
-        nodes = board["fields"]["nodes"]
-        meant = shape(fields_of(nodes), self._config.fields, self._config.team_field, before.fields)
-        read = await self._items(name, board["id"], meant)
+            raise Denied(told.problems or [Problem("NOT_FOUND", f"there is no board {name}")], self._source)
+        nodes, url = board["fields"]["nodes"], board.get("url")
+        today: date = self._reader._now().date()
+        iterations = iterations_of(nodes, self._source, url if isinstance(url, str) else "", today)
+        return _Header(
+            id=board["id"],
+            shape=shape(fields_of(nodes), self._config.fields, self._config.team_field, known),
+            iterations=tuple({one.uid: one for one in iterations}.values()),
+            whole=not told.problems and board["fields"].get("pageInfo") == {"hasNextPage": False},
+        )
+
+    async def _whole(self, name: str, before: Known, missing: list[tuple[str, ...]]) -> Board:
+        header = await self._header(name, before.fields)
+        if not header.whole:
+            return Board(name=name, gap=board_gaps.incomplete(self._source, name, withheld=True))
+        meant = header.shape
+        missing.append(meant.missing)
+        read = await self._items(name, header.id, meant)
         if not read.whole and not read.withheld:
-            read = await self._items(name, board["id"], meant)  # somebody sorted the board meanwhile
-        whole = read.whole and not told.problems and board["fields"].get("pageInfo", {}).get("hasNextPage") is False
-        url = board.get("url") if isinstance(board.get("url"), str) else ""
+            read = await self._items(name, header.id, meant)  # somebody sorted the board meanwhile
+        unproven = 0 if read.whole or read.withheld else before.unproven + 1
+        doubtful = read.withheld or unproven >= _OFTEN
+        known = Known(
+            fields=meant.remembered(),
+            estimate=meant.by_id[meant.estimate].name if meant.estimate else None,
+            count=read.count,
+            unproven=unproven,
+        )
         return Board(
             name=name,
             items=tuple(read.found.values()),
             unseen=tuple(sorted(read.unseen)),
-            milestones=tuple(self._iterations(nodes, str(url))),
-            complete=whole,
-            gap=None if whole else _gap(source, name, "incomplete", _PARTLY, _SCOPE),
-            known=msgspec.Raw(msgspec.json.encode(Known(meant.remembered(), read.count))),
+            milestones=header.iterations,
+            complete=read.whole,
+            gap=board_gaps.incomplete(self._source, name, withheld=read.withheld) if doubtful else None,
+            known=msgspec.Raw(msgspec.json.encode(known)),
         )
-
-    def _iterations(self, nodes: Any, url: str) -> Sequence[Milestone]:
-        today: date = self._reader._now().date()
-        return list({one.uid: one for one in iterations_of(nodes, self._reader.source, url, today)}.values())
 
     async def _items(self, name: str, board: str, meant: Shape) -> "_Read":
         """All entries, and whether they are proven to be all."""
@@ -158,19 +218,23 @@ class Boards:
         while True:
             page, problems = await self._page(name, board, after)
             read.withheld = read.withheld or bool(problems)
-            for row in page["nodes"]:
+            damaged = {one.path[3] for one in problems if len(one.path) > 3 and one.path[:3] == _NODES}
+            for place, row in enumerate(page["nodes"]):
                 if not isinstance(row, dict) or not isinstance(row.get("id"), str):
                     read.withheld = True
                     continue
                 met.add(row["id"])
-                read.take(row, board_item(row, meant, self._reader.source))
+                if place in damaged:
+                    read.unseen.add(row["id"])
+                else:
+                    read.take(row, board_item(row, meant, self._source))
             read.count, further = page["totalCount"], page["pageInfo"]
             if further["hasNextPage"] is not True:
                 read.whole = not read.withheld and len(met) == read.count
                 return read
             after = further.get("endCursor")
             if not isinstance(after, str) or after in cursors or len(cursors) >= _MOST_PAGES:
-                raise Unreachable("the pages of the board lead in a circle", source=self._reader.source)
+                raise Unreachable("the pages of the board lead in a circle", source=self._source)
             cursors.add(after)
 
     async def _page(self, name: str, board: str, after: str | None) -> tuple[dict[str, Any], tuple[Problem, ...]]:
@@ -209,28 +273,3 @@ def _has_items(told: Told) -> bool:
         and isinstance(items.get("pageInfo"), dict)
         and "hasNextPage" in items["pageInfo"]
     )
-
-
-_SCOPE = (
-    "give the token read access to projects: the scope `read:project` of a classic one, the organization permission "
-    "`Projects: read` of a fine-grained one or of an app"
-)
-_REASONS = {"NOT_FOUND": "not_found", "FORBIDDEN": "forbidden", "INSUFFICIENT_SCOPES": "forbidden"}
-_WAIT = "nothing: it is read again when the host allows; other uses of the same credential share its limit"
-_AGAIN = "nothing, if it passes: it is read again in the next pass; else look at the host's status page"
-_PARTLY = "a part of the board could not be read, or it changed while it was read; what was read last stands"
-
-
-def _gap(source: str, name: str, reason: str, detail: str, fix: str) -> Gap:
-    return Gap(source=source, container=f"board {name}", reason=reason, detail=detail, fix=fix)
-
-
-def denied(source: str, name: str, problems: Sequence[Problem]) -> Gap:
-    """What to report of a board that the host does not show."""
-    first = problems[0] if problems else Problem("", "no reason is given")
-    missing = first.type == "NOT_FOUND"
-    fix = f"check the owner and the number (github.com/orgs/OWNER/projects/NUMBER); or {_SCOPE}" if missing else _SCOPE
-    if "saml" in first.message.lower():
-        fix = "authorize the token for single sign-on"
-    reason = _REASONS.get(first.type, "unreadable")
-    return _gap(source, name, reason, f"the host answered: {first.message}", fix)

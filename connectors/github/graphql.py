@@ -18,6 +18,8 @@ from connectors.pacing import DEFAULT_WAIT_S, Strikes, persistently
 #: The pacer's name for the points of GraphQL: they may be used up while requests are left, and the reverse.
 SCOPE = "graphql"
 HOUR_S = 3600.0
+#: A longer wait is not sat out: the issues themselves are read with another budget, and need not wait for boards.
+LONGEST_PAUSE_S = 90.0
 #: Errors that come and go, or go with a smaller page; those without a type are the host's own mistakes.
 _PASSING = frozenset(
     {"", "RESOURCE_LIMITS_EXCEEDED", "MAX_NODE_LIMIT_EXCEEDED", "TIMEOUT", "INTERNAL", "SERVICE_UNAVAILABLE"}
@@ -38,6 +40,10 @@ class Denied(ConnectorError):
     def __init__(self, problems: Sequence[Problem], source: str) -> None:
         self.problems = tuple(problems)
         super().__init__("; ".join(one.message for one in problems) or "no reason is given", source=source)
+
+
+class Exhausted(ConnectorError):
+    """The host wants us to wait longer than a pass over everything else should."""
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -73,8 +79,8 @@ class GraphQL:
     ) -> Told:
         """What a query answers. ``variables`` are asked for with the number of failures of this query so far.
 
-        Raises Denied where nothing is answered for a reason that stays, RateLimited, and Unreachable where an answer
-        is none, or not ``sound``, as often as we may ask.
+        Raises Denied where nothing is answered for a reason that stays, Exhausted, and Unreachable where an answer is
+        none, or not ``sound``, as often as we may ask.
         """
         failures = 0
 
@@ -86,13 +92,20 @@ class GraphQL:
                     if not sound(told):
                         raise Retriable("the answer to a query is not of the shape that was asked for")
                 except RateLimited:
+                    self._be_patient()
                     raise
                 except Retriable:
                     failures += 1
                     raise
                 return told
 
+        self._be_patient()
         return await persistently(self._client.pacer, attempt, scope=SCOPE)
+
+    def _be_patient(self) -> None:
+        wait, reason = self._client.pacer.wait_for(SCOPE)
+        if wait > LONGEST_PAUSE_S:
+            raise Exhausted(f"the host asks us to wait {wait:.0f} s ({reason})", source=self._client.config.name)
 
     async def _once(self, text: str, variables: Mapping[str, Any]) -> Told:
         sent = self._client.pacer.clock.monotonic()

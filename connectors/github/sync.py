@@ -279,6 +279,7 @@ class GitHubConnector:
             fix = "" if near else "set this machine's clock by NTP"
             detail = f"{skew:.0f} s apart"
             checks.append(Check(name=f"{name}: clock", ok=near, detail=detail, fix=fix, exit_code=0 if near else 1))
+        checks += await self._boards.check()
         left = self.client.limits.get("x-ratelimit-remaining")
         if left is not None:
             checks.append(Check(name=f"{name}: rate limit", ok=True, detail=f"{left} requests left"))

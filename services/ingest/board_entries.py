@@ -25,11 +25,21 @@ async def shown_of(uow: UnitOfWork, items: Iterable[WorkItem]) -> dict[str, Show
         return {}
     source = next(iter(by_key.values())).source
     boards = tables.boards
-    if await uow.connection.scalar(select(boards.c.board).where(boards.c.source == source).limit(1)) is None:
+    # entries stay as they are until this transaction ends; a board that is being stored goes first or waits
+    known = select(boards.c.board).where(boards.c.source == source).with_for_update(read=True)
+    if (await uow.connection.execute(known)).first() is None:
         return {}
     pulls = {item.key: item.uid for item in by_key.values() if item.kind == "pull_request"}
     await adopt(uow, source, pulls)
     return await shown_to(uow, source, [item.uid for item in by_key.values()])
+
+
+async def held(uow: UnitOfWork, source: str, board: str) -> Any:
+    """The condition that names a board's entries, after it was locked against all who look at them."""
+    boards, table = tables.boards, tables.board_items
+    mine = (boards.c.source == source) & (boards.c.board == board)
+    await uow.connection.execute(select(boards.c.board).where(mine).with_for_update())
+    return (table.c.source == source) & (table.c.board == board)
 
 
 async def shown_to(uow: UnitOfWork, source: str, uids: Iterable[str]) -> dict[str, Shown]:

@@ -23,7 +23,7 @@ from services.ingest.apply import (
     store_items,
     stored_items,
 )
-from services.ingest.board_entries import ENTRY, adopt, shown_to
+from services.ingest.board_entries import ENTRY, adopt, held, shown_to
 from services.ingest.observe import changed_fields, fingerprint, observed
 from services.ingest.overlay import overlaid, plain, recounted
 from services.storage import tables
@@ -96,7 +96,7 @@ class BoardReader:
         if board.items is None:
             await despite_outages(partial(self._end, board, place), who=self._who)
             return Applied()
-        applied = Applied(seen=len(board.items))
+        applied = Applied()
         await despite_outages(partial(self._begin, board, place), who=self._who)
         for start in range(0, len(board.items), _CHUNK):
             entries = board.items[start : start + _CHUNK]
@@ -137,7 +137,7 @@ class BoardReader:
     async def _set(self, name: str, entries: Sequence[BoardItem]) -> Applied:
         table = tables.board_items
         async with self._database.write() as uow:
-            mine = (table.c.source == self._source) & (table.c.board == name)
+            mine = await held(uow, self._source, name)
             query = select(table.c.entry, table.c.item, table.c.content).where(
                 mine & uow.among(table.c.entry, sorted(one.id for one in entries))
             )
@@ -188,7 +188,7 @@ class BoardReader:
     async def _remove(self, name: str, gone: Sequence[str]) -> Applied:
         table = tables.board_items
         async with self._database.write() as uow:
-            mine = (table.c.source == self._source) & (table.c.board == name) & uow.among(table.c.entry, gone)
+            mine = await held(uow, self._source, name) & uow.among(table.c.entry, gone)
             rows = list(await uow.connection.execute(select(table.c.item, table.c.content).where(mine)))
             await uow.connection.execute(table.delete().where(mine))
             touched = _Touched()
@@ -216,11 +216,10 @@ class BoardReader:
         """The configured order changed: what stands first may be another board's now."""
         boards, table = tables.boards, tables.board_items
         async with self._database.write() as uow:
+            entries = await held(uow, self._source, name)
             mine = (boards.c.source == self._source) & (boards.c.board == name)
             await uow.connection.execute(boards.update().where(mine).values(place=place))
-            query = select(table.c.item).where(
-                (table.c.source == self._source) & (table.c.board == name) & table.c.item.is_not(None)
-            )
+            query = select(table.c.item).where(entries & table.c.item.is_not(None))
             touched = _Touched(dict.fromkeys((await uow.connection.execute(query)).scalars(), uow.now))
             return await self._lay_over(uow, touched)
 
@@ -243,7 +242,8 @@ class BoardReader:
             after = recounted(observed(before, seen, revision, dated=touched.of(uid)))
             changed = changed_fields(before, after)
             if changed:
-                rows.append(item_row(after, uow, revision, fingerprint(seen)))
+                known = {"updated_at": row.updated_at}  # of the last look at the item itself
+                rows.append(item_row(after, uow, revision, fingerprint(seen)) | known)
                 written.append(after)
                 uow.emit(WorkItemChanged(before=before, after=after, changed=changed, revision=revision))
         await store_items(uow, rows, written)

@@ -18,7 +18,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 
     status: str | None = None
     status_at: datetime | None = None
-    in_progress: bool = False
+    begun: bool = False
     fields: dict[str, FieldValue] = {}
     team: str | None = None
     estimate: float | None = None
@@ -39,7 +39,7 @@ def together(entries: Iterable[tuple[int, BoardItem]]) -> Shown:
     return Shown(
         status=status.status if status else None,
         status_at=status.status_at if status else None,
-        in_progress=status.in_progress if status else False,
+        begun=status.begun if status else False,
         fields=dict(sorted(fields.items())),
         team=next((one.team for one in ranked if one.team is not None), None),
         estimate=next((one.estimate for one in ranked if one.estimate is not None), None),
@@ -50,13 +50,13 @@ def together(entries: Iterable[tuple[int, BoardItem]]) -> Shown:
 def overlaid(item: WorkItem, shown: Shown | None) -> WorkItem:
     """The item with what boards say of it, and nothing of what they said before.
 
-    An open item has the board's status; its category is ``in_progress`` where that says so, and else its own. What
-    is closed is closed.
+    An open item has the board's status; its category is ``in_progress`` where that says that it was begun, and else
+    its own. What is closed is closed, and nothing else is.
     """
     shown = shown or Shown()
     status, category = _own_status(item)
     if category not in ("done", "unknown") and shown.status is not None:
-        status, category = shown.status, "in_progress" if shown.in_progress else category
+        status, category = shown.status, "in_progress" if shown.begun else category
     return msgspec.structs.replace(
         item,
         status=status,
@@ -120,8 +120,8 @@ def recounted(item: WorkItem) -> WorkItem:
     were in force then. A board's status that says so dates the beginning of the work.
     """
     ours = {change.field for change in item.history if change.id.startswith(SEEN)}
-    if not ours & {"status", "milestones"} and item.milestones == _mine(item):
-        return item
+    if "#" not in item.key or not (ours & {"status", "milestones"} or item.milestones != _mine(item)):
+        return item  # Jira has no boards, and its histories are whole
     history = _with_statuses(_with_iterations(item))
     started = item.started_at
     if started is None:
@@ -151,17 +151,22 @@ def _with_iterations(item: WorkItem) -> list[Transition]:
 
 
 def _with_statuses(history: list[Transition]) -> list[Transition]:
-    """Oldest first, what a board last said of an open item is what its closing ends."""
+    """Oldest first, what a board last said of an open item is what its closing ends; of a closed one it says nothing.
+
+    A board that moves what was closed to "Done" is often read before the issue is.
+    """
     said: Transition | None = None
+    closed = False
     told = []
     for change in history:
-        if change.field == "status":
-            if change.id.startswith(SEEN):
-                said = change
-            else:
-                if said is not None and _ends_what_a_board_said(change):
-                    change = msgspec.structs.replace(change, before=said.after, before_category=said.after_category)
-                said = None
+        if change.field == "status" and change.id.startswith(SEEN):
+            if closed and change.after_category != "done" and change.before_category != "done":
+                continue
+            said = change
+        elif change.field == "status":
+            if said is not None and _ends_what_a_board_said(change):
+                change = msgspec.structs.replace(change, before=said.after, before_category=said.after_category)
+            said, closed = None, change.after_category == "done"
         told.append(change)
     return told
 
