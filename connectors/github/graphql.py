@@ -120,8 +120,6 @@ class GraphQL:
         given = {name: value for name, value in data.items() if name != "rateLimit"} if isinstance(data, dict) else {}
         if problems and all(value is None for value in given.values()):
             raise Denied(problems, self._client.config.name)
-        if not given:
-            raise Retriable("a query was answered with nothing")
         return Told(given, problems)
 
     def _note_cost(self, sent: float, data: Any) -> None:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from connectors.base import Board
-from connectors.github.board_shapes import fields_of, shape
+from connectors.github.board_shapes import board_item, fields_of, shape
 from connectors.github.graphql import endpoint
 from connectors.github.sync import GitHubConnector
 from services.simulator import vendor_faults as vendors
@@ -116,7 +116,7 @@ async def test_no_person_and_no_text_is_asked_for(host: Host, board: ProjectBoar
     assert not [word for word in ("assignees", "login ", "creator", "body", "author", "email") if word in str(asked)]
 
 
-async def test_the_estimate_is_the_field_that_the_configuration_or_its_name_says(host: Host) -> None:
+def test_the_estimate_is_the_field_that_the_configuration_or_its_name_says() -> None:
     """A field that is mapped as one; else by name, the first of three; and never one that is no number."""
     rows = [
         {"id": "1", "name": "Story points", "dataType": "NUMBER"},
@@ -130,7 +130,21 @@ async def test_the_estimate_is_the_field_that_the_configuration_or_its_name_says
     assert shape(fields_of(rows[1:]), {}, None, {}).estimate is None
 
 
-async def test_fields_are_found_by_id_by_name_and_by_what_was_remembered(host: Host) -> None:
+def test_an_option_is_called_what_the_board_calls_it_now() -> None:
+    """By its id, whatever name stands beside the value; by that name where the board has no such option any more."""
+    row = {"id": "F", "name": "Goal", "dataType": "SINGLE_SELECT", "options": [{"id": "1", "name": "New"}]}
+    meant = shape(fields_of([row]), {"Goal": "Goal"}, None, {})
+
+    def goal(option: str) -> Any:
+        content = {"__typename": "Issue", "fullDatabaseId": "5", "number": 1, "repository": {"nameWithOwner": "a/b"}}
+        value = {"optionId": option, "name": "Old", "field": {"id": "F"}}
+        found = board_item({"id": "E", "content": content, "fieldValues": {"nodes": [value]}}, meant, "g")
+        return found.fields["Goal"] if found is not None else None
+
+    assert (goal("1"), goal("2")) == ("New", "Old")
+
+
+def test_fields_are_found_by_id_by_name_and_by_what_was_remembered() -> None:
     """A name that is gone leads to the field that last had it, unless that is gone too."""
     fields = fields_of([{"id": "1", "name": "Goal", "dataType": "TEXT"}, {"id": "2", "name": "2", "dataType": "TEXT"}])
     assert shape(fields, {"a": "1", "b": "GOAL", "c": "2"}, None, {}).fields == {"a": "1", "b": "1", "c": "2"}
@@ -180,13 +194,13 @@ async def test_a_long_wait_for_points_stops_no_reading_of_issues(
 ) -> None:
     """The board is a gap until then; requests of the other budget go on, and queries none."""
     on_board(host, board, 5, Goal="Growth")
-    host.faults.add(vendors.points_used_up(host.world.now, resets_in=2_000))
+    host.faults.add(vendors.points_used_up(host.world.now, resets_in=300))
     assert reason(await read(connector)) == "rate_limited"
     assert reason(await read(connector)) == "rate_limited"
     assert host.faults.count(QUERIES) == 1
     assert len([page async for page in connector.read(host.there, None)]) == 3
     host.faults.clear()
-    host.clock.at += 2_000
+    host.clock.at += 300
     assert (await read(connector)).complete
 
 
@@ -224,7 +238,7 @@ async def test_no_more_than_a_thousand_points_are_spent_in_an_hour(
 
 async def test_points_are_no_requests(host: Host, board: ProjectBoard, connector: GitHubConnector) -> None:
     """What is left of the points is not taken for what is left of the requests."""
-    host.site.hourly = 5_000
+    host.site.hourly, host.site.graphql.points = 5_000, 700
     await connector.discover()
     left = connector.client.limits["x-ratelimit-remaining"]
     await read(connector)
