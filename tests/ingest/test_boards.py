@@ -63,6 +63,7 @@ NOTHING = (None, None, None, "open", "todo")
 
 def two(trackers: Trackers, reader: Reader) -> tuple[Item, Item]:
     first, second = trackers.fill(reader.here, 2)
+    trackers.later(minutes=20)
     return first, second
 
 
@@ -167,7 +168,7 @@ async def test_passes_in_which_nothing_happens_change_nothing(
     trackers: Trackers, boarded: Reader, board: ProjectBoard
 ) -> None:
     """Three idle passes over issues that are read again each time: no revision, no event."""
-    first, second = two(trackers, boarded)
+    first, second = trackers.fill(boarded.here, 2)
     pull = trackers.world.create(boarded.here, "A pull", pull_request=True)
     board.put(first, Goal="Growth", Team="web", Estimate=3.0, Status="In Progress", Iteration="Sprint 1")
     board.put(second, Status="Done")
@@ -194,12 +195,35 @@ async def test_a_pull_request_is_found_by_its_number(trackers: Trackers, boarded
     await boarded.sync_well()
     trackers.later(minutes=20)
     late = trackers.world.create(boarded.here, "Late", pull_request=True)
+    trackers.later(minutes=20)
     await boarded.sync_well()
     trackers.later(minutes=20)
     board.put(late, Goal="Trust")
     await boarded.sync_well()
     assert shown(await boarded.item(early)) == ("Growth", None, None, "In Progress", "in_progress")
     assert shown(await boarded.item(late)) == ("Trust", None, None, "open", "in_progress")
+
+
+async def test_a_board_does_not_make_an_issue_look_older(
+    trackers: Trackers, boarded: Reader, board: ProjectBoard
+) -> None:
+    """A comment moves the issue's own time on, and then the board changes: a census need not ask for the issue."""
+    item, _ = two(trackers, boarded)
+    await boarded.sync_well()
+    trackers.later(minutes=15)
+    trackers.world.touch(item)
+    trackers.later(minutes=15)
+    await boarded.sync_well()
+    trackers.later(minutes=15)
+    board.put(item, Goal="Growth")
+    await boarded.sync_well()
+    async with boarded.database.read() as connection:
+        query = select(tables.items.c.updated_at).where(tables.items.c.uid == boarded.uid(item))
+        assert await connection.scalar(query) == item.updated.replace(microsecond=0)
+    trackers.later(minutes=61)
+    before = trackers.faults.count(rf"/issues/{item.number}$")
+    await boarded.sync_well()
+    assert trackers.faults.count(rf"/issues/{item.number}$") == before
 
 
 # -- what comes and goes -----------------------------------------------------------------------------------------------
@@ -218,7 +242,7 @@ async def test_what_is_removed_from_a_board_loses_its_values(
     board.archive(archived)
     await boarded.sync_well()
     assert shown(await boarded.item(removed)) == NOTHING
-    assert (await boarded.item(removed)).milestones == ()
+    assert ((await boarded.item(removed)).milestones, (await boarded.item(removed)).fields) == ((), {"Goal": None})
     assert shown(await boarded.item(archived)) == ("Growth", "web", 3.0, "In Progress", "in_progress")
 
 

@@ -326,6 +326,38 @@ async def test_pages_that_lead_in_a_circle_end(host: Host, board: ProjectBoard, 
     assert host.faults.count(QUERIES) == 3
 
 
+async def test_a_board_that_is_sorted_meanwhile_is_read_once_more(
+    host: Host, board: ProjectBoard, connector: GitHubConnector
+) -> None:
+    """An entry that is dragged over the border of a page is missed, the count tells, and the second try is whole."""
+    on_board(host, board, 150, Goal="Growth")
+    last = host.repository.items[-1]
+    host.faults.add(Fault(when=QUERIES, kind="pass", skip=1, act=lambda: board.raise_to_top(last)))
+    found = await read(connector)
+    assert (len(found.items or ()), found.complete, found.gap) == (150, True, None)
+    assert sizes(host) == [100] * 4
+
+
+async def test_a_count_that_never_fits_is_a_gap_in_the_end(
+    host: Host, board: ProjectBoard, connector: GitHubConnector
+) -> None:
+    """Twice it may be an accident; then it is said that nothing can be taken for gone."""
+    on_board(host, board, 3)
+
+    def more(data: Any) -> Any:
+        if "node" in data["data"]:
+            data["data"]["node"]["items"]["totalCount"] = 4
+        return data
+
+    host.faults.add(Fault(when=QUERIES, kind="rewrite", times=None, change=more))
+    known, said = b"{}", []
+    for _ in range(3):
+        found = await read(connector, known)
+        known = bytes(found.known)
+        said.append((reason(found), found.complete, len(found.items or ())))
+    assert said == [(None, False, 3), (None, False, 3), ("incomplete", False, 3)]
+
+
 # -- what is kept from us ----------------------------------------------------------------------------------------------
 
 
