@@ -76,7 +76,7 @@ class BoardReader:
         applied = Applied()
         names = [board.name for board in boards]
         for name in known.keys() - set(names):
-            applied += await despite_outages(partial(self._forget, name), who=self._who)
+            applied += await self._forget(name)
         for place, board in enumerate(boards):
             if board.name in known and known[board.name][0] != place:
                 applied += await despite_outages(partial(self._replace, board.name, place), who=self._who)
@@ -98,18 +98,23 @@ class BoardReader:
             return Applied()
         applied = Applied()
         await despite_outages(partial(self._begin, board, place), who=self._who)
-        for start in range(0, len(board.items), _CHUNK):
-            entries = board.items[start : start + _CHUNK]
+        stored = await despite_outages(partial(self._stored, board.name), who=self._who)
+        changed = [one for one in board.items if stored.get(one.id) != _ENCODER.encode(one)]
+        for start in range(0, len(changed), _CHUNK):
+            entries = changed[start : start + _CHUNK]
             applied += await despite_outages(partial(self._set, board.name, entries), who=self._who)
         if board.complete:
-            kept = {one.id for one in board.items} | set(board.unseen)
-            while True:
-                gone = await despite_outages(partial(self._gone, board.name, kept), who=self._who)
-                if not gone:
-                    break
-                applied += await despite_outages(partial(self._remove, board.name, gone[:_CHUNK]), who=self._who)
+            gone = stored.keys() - {one.id for one in board.items} - set(board.unseen)
+            applied += await self._remove_all(board.name, sorted(gone))
         await despite_outages(partial(self._end, board, place), who=self._who)
         return applied
+
+    async def _stored(self, name: str) -> dict[str, bytes]:
+        table = tables.board_items
+        async with self._database.read() as connection:
+            mine = (table.c.source == self._source) & (table.c.board == name)
+            rows = await connection.execute(select(table.c.entry, table.c.content).where(mine))
+            return {row.entry: bytes(row.content) for row in rows}
 
     async def _begin(self, board: Board, place: int) -> None:
         """The board is known, and its iterations are, before any item names them."""
@@ -148,7 +153,7 @@ class BoardReader:
                 if row is not None and bytes(row.content) == content:
                     continue
                 old = ENTRY.decode(row.content) if row is not None else None
-                uid = one.uid or (row.item if row is not None and old is not None and old.key == one.key else None)
+                uid = one.uid or (row.item if row is not None else None)  # a pull request never is another one
                 if uid is None:
                     keys.add(one.key)
                 if row is not None and row.item is not None and row.item != uid:
@@ -178,12 +183,12 @@ class BoardReader:
         rows = await uow.connection.execute(select(table.c.item, table.c.content).where(mine))
         return {row.item: ENTRY.decode(row.content) for row in rows}
 
-    async def _gone(self, name: str, kept: set[str]) -> list[str]:
-        table = tables.board_items
-        async with self._database.read() as connection:
-            mine = (table.c.source == self._source) & (table.c.board == name)
-            stored = (await connection.execute(select(table.c.entry).where(mine))).scalars()
-            return sorted(set(stored) - kept)
+    async def _remove_all(self, name: str, gone: Sequence[str]) -> Applied:
+        applied = Applied()
+        for start in range(0, len(gone), _CHUNK):
+            entries = gone[start : start + _CHUNK]
+            applied += await despite_outages(partial(self._remove, name, entries), who=self._who)
+        return applied
 
     async def _remove(self, name: str, gone: Sequence[str]) -> Applied:
         table = tables.board_items
@@ -202,14 +207,16 @@ class BoardReader:
     async def _forget(self, name: str) -> Applied:
         """A board that is not configured any more says nothing."""
         boards = tables.boards
-        applied = Applied()
-        async with self._database.write() as uow:
-            await close_gap(uow, self._source, gap_name(name))
-        while gone := await self._gone(name, set()):
-            applied += await self._remove(name, gone[:_CHUNK])
-        async with self._database.write() as uow:
-            mine = (boards.c.source == self._source) & (boards.c.board == name)
-            await uow.connection.execute(boards.delete().where(mine))
+        gone = await despite_outages(partial(self._stored, name), who=self._who)
+        applied = await self._remove_all(name, sorted(gone))
+
+        async def forget() -> None:
+            async with self._database.write() as uow:
+                await close_gap(uow, self._source, gap_name(name))
+                mine = (boards.c.source == self._source) & (boards.c.board == name)
+                await uow.connection.execute(boards.delete().where(mine))
+
+        await despite_outages(forget, who=self._who)
         return applied
 
     async def _replace(self, name: str, place: int) -> Applied:

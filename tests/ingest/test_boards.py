@@ -204,6 +204,27 @@ async def test_a_pull_request_is_found_by_its_number(trackers: Trackers, boarded
     assert shown(await boarded.item(late)) == ("Trust", None, None, "open", "in_progress")
 
 
+async def test_a_repository_that_is_renamed_takes_its_entries_along(
+    trackers: Trackers, boarded: Reader, board: ProjectBoard
+) -> None:
+    """Issues by their ids, pull requests as they were found first: neither loses its values in between."""
+    item, _ = two(trackers, boarded)
+    pull = trackers.world.create(boarded.here, "A pull", pull_request=True)
+    for one in (item, pull):
+        board.put(one, Goal="Growth")
+    await boarded.sync_well()
+    trackers.later(minutes=20)
+    trackers.world.rename_container(boarded.here.key, "acme/shop")
+    board.put(pull, Team="web")
+    await boarded.sync_well()
+    for one in (item, pull):
+        stored = await boarded.item(one)
+        assert (stored.container, stored.fields) == ("acme/shop", {"Goal": "Growth"})
+        goals_ = [change.after.fields for change in await boarded.events(boarded.uid(one))]
+        assert {"Goal": None} not in goals_
+    assert (await boarded.item(pull)).team == "web"
+
+
 async def test_a_board_does_not_make_an_issue_look_older(
     trackers: Trackers, boarded: Reader, board: ProjectBoard
 ) -> None:
