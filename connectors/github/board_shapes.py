@@ -149,7 +149,7 @@ def board_item(row: Any, shape: Shape, source: str) -> BoardItem | None:
         return None
     kind, number, home = content.get("__typename"), content.get("number"), content.get("repository")
     name = home.get("nameWithOwner") if isinstance(home, Mapping) else None
-    id_ = _id(content.get("fullDatabaseId"))
+    id_ = _id(content.get("fullDatabaseId", content.get("databaseId")))
     if kind not in ("Issue", "PullRequest") or not isinstance(number, int) or not isinstance(name, str):
         return None
     if kind == "Issue" and id_ is None:

@@ -68,6 +68,12 @@ query CourselineBoardItems($board: ID!, $first: Int!, $after: String) {
 fragment Id on ProjectV2FieldConfiguration { ... on ProjectV2FieldCommon { id } }"""
 
 
+#: What an older Enterprise Server says of words that it does not know, those words, and what to ask for instead. Its
+#: ids are numbers of 32 bits; whether it lists archived entries is up to it.
+_NEWER = {
+    "argumentNotAccepted": (", archivedStates: [ARCHIVED, NOT_ARCHIVED]", ""),
+    "undefinedField": ("fullDatabaseId", "databaseId"),
+}
 _NODES = ("node", "items", "nodes")
 
 
@@ -122,6 +128,7 @@ class Boards:
         self._source = reader.config.name
         self._graphql = GraphQL(reader.client)
         self._sizes: dict[str, int] = {}
+        self._unknown: dict[str, tuple[str, str]] = {}  #: of `_NEWER`, what this host does not know
 
     async def read(self, known: Mapping[str, bytes]) -> list[Board]:
         """See `connectors.base.Connector.boards`."""
@@ -245,8 +252,19 @@ class Boards:
             self._sizes[name] = max(size >> max(failures - 1, 0), _LEAST_PAGE)
             return {"board": board, "first": self._sizes[name], "after": after}
 
-        told = await self._graphql.query(_ITEMS, asked, sound=_has_items)
-        return told.data["node"]["items"], told.problems
+        while True:
+            text = _ITEMS
+            for new, old in self._unknown.values():
+                text = text.replace(new, old)
+            try:
+                told = await self._graphql.query(text, asked, sound=_has_items)
+            except Denied as error:
+                fresh = {one.type for one in error.problems} & _NEWER.keys() - self._unknown.keys()
+                if not fresh:
+                    raise
+                self._unknown |= {code: _NEWER[code] for code in fresh}
+                continue
+            return told.data["node"]["items"], told.problems
 
 
 def _board(told: Told) -> dict[str, Any] | None:

@@ -26,12 +26,14 @@ _KINDS = {"SINGLE_SELECT": "ProjectV2SingleSelectField", "ITERATION": "ProjectV2
 
 
 class GithubGraphQL:
-    """``points`` may be spent in an hour; without ``projects`` the token lacks the scope for boards."""
+    """``points`` may be spent in an hour; without ``projects`` the token lacks the scope for boards. An ``old`` schema
+    is that of an Enterprise Server without long ids, and without a choice of archived entries: it lists them all."""
 
-    def __init__(self, world: World, *, points: int = 5000, projects: bool = True) -> None:
+    def __init__(self, world: World, *, points: int = 5000, projects: bool = True, old: bool = False) -> None:
         self.world = world
         self.points = points
         self.projects = projects
+        self._old = old
         self.hidden: set[int] = set()  #: items whose content our token may not see
         self.used = 0
         self._window = world.now
@@ -120,6 +122,9 @@ class GithubGraphQL:
             rows = [self._entry(board, one) for one in shown[begin : begin + first]]
             return _connection(rows, len(shown), begin + first)
 
+        def all_items(first: int, after: str | None = None) -> Thing:
+            return items(first, after, ("ARCHIVED", "NOT_ARCHIVED"))
+
         def fields(first: int) -> Thing:
             title = {"__typename": "ProjectV2Field", "id": f"{board.id}_title", "name": "Title", "dataType": "TITLE"}
             return _connection([title, *(self._field(one) for one in board.fields)], len(board.fields) + 1, first)
@@ -131,7 +136,7 @@ class GithubGraphQL:
             "title": f"Board {board.number}",
             "url": f"https://github.invalid/orgs/{board.owner}/projects/{board.number}",
             "closed": False,
-            "items": items,
+            "items": all_items if self._old else items,
             "fields": fields,
         }
 
@@ -190,10 +195,11 @@ class GithubGraphQL:
         if kind == "REDACTED" or item is None:
             return None
         home = self.world.containers[item.container]
+        long = item.id + (10**9 if item.pull_request else 0)
         return {
             "__typename": "PullRequest" if item.pull_request else "Issue",
             # a pull request has an id of its own, which is not the one that the list of issues shows
-            "fullDatabaseId": str(item.id + (10**9 if item.pull_request else 0)),
+            **({"databaseId": long} if self._old else {"fullDatabaseId": str(long)}),
             "number": item.number,
             "repository": {"__typename": "Repository", "nameWithOwner": home.key, "databaseId": home.id},
         }

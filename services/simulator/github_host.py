@@ -55,7 +55,7 @@ class GithubHost:
         self.hourly = hourly
         self.registrations = Registrations()
         self._enterprise = enterprise
-        self.graphql = GithubGraphQL(world)
+        self.graphql = GithubGraphQL(world, old=enterprise is not None)
         self._lists = Lists(world)
         self._used = 0
         self._window = world.now

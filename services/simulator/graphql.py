@@ -6,6 +6,7 @@ Grammar: GraphQL specification, October 2021, section 2, without directives, mut
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any
 
 _TOKEN = re.compile(
@@ -214,6 +215,9 @@ class Execution:
             value = thing[one.name]
             if callable(value):
                 made: Callable[..., Any] = value
+                for argument in one.arguments.keys() - signature(made).parameters.keys():
+                    message = f"Field '{one.name}' doesn't accept argument '{argument}'"
+                    raise InvalidQuery(message, "argumentNotAccepted")
                 value = made(**{name: self._argument(given) for name, given in one.arguments.items()})
             found[one.alias or one.name] = self._value(one, value)
         return found

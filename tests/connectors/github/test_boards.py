@@ -14,6 +14,8 @@ from connectors.github.sync import GitHubConnector
 from services.simulator import vendor_faults as vendors
 from services.simulator.boards import ProjectBoard, add_board
 from services.simulator.faults import Fault
+from services.simulator.github_host import GithubHost
+from services.simulator.serve import serve_in_thread
 from tests.connectors.github.conftest import Host
 
 QUERIES = "/graphql"
@@ -491,6 +493,24 @@ async def test_an_enterprise_server_is_asked_at_its_own_address(host: Host, boar
     assert len(found.items or ()) == 3
     assert {one.path for one in host.faults.asked} == {"/api/graphql"}
     await connector.close()
+
+
+async def test_an_older_enterprise_server_is_asked_in_its_own_words() -> None:
+    """What its schema does not know is left out, from then on; archived entries are told apart all the same (F75)."""
+    host = Host()
+    host.site = GithubHost(host.world, hourly=None, enterprise="3.12.0")
+    board = add_board(host.world, "acme", 7)
+    on_board(host, board, 150)
+    board.archive(host.repository.items[0])
+    with serve_in_thread(host.faults.around(host.site.app())) as (host.url,):
+        connector = host.connector(url=f"{host.url}/api/v3", project_boards=("acme/7",))
+        for expected in (5, 3):
+            before = host.faults.count(QUERIES)
+            (found,) = await connector.boards({})
+            assert {one.uid for one in found.items or ()} == {f"g:issue:{item.id}" for item in host.repository.items}
+            assert (sum(one.archived for one in found.items or ()), found.complete) == (1, True)
+            assert host.faults.count(QUERIES) - before == expected
+        await connector.close()
 
 
 async def test_a_redirect_of_a_query_is_not_followed(
