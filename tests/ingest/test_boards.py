@@ -186,6 +186,8 @@ async def test_passes_in_which_nothing_happens_change_nothing(
         assert (summary.seen, summary.changed) == (3, 0)
     await boarded.sync_well(full=True)
     assert await revisions(boarded) == before
+    assert shown(await boarded.item(first)) == ("Growth", "web", 3.0, "Todo", "todo")
+    assert iteration(boarded, board, 1) in (await boarded.item(first)).milestones
 
 
 async def test_a_pull_request_is_found_by_its_number(trackers: Trackers, boarded: Reader, board: ProjectBoard) -> None:
@@ -435,6 +437,8 @@ async def test_work_begins_when_the_board_says_so_and_ends_when_the_issue_is_clo
     trackers.later(hours=1)
     board.put(item, Status="In Progress")
     begun = trackers.world.now
+    trackers.later(hours=1)
+    board.put(item, Goal="Growth")
     await boarded.sync_well()
     trackers.later(hours=1)
     trackers.world.finish(item)

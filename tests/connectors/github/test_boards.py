@@ -516,7 +516,8 @@ async def test_an_older_enterprise_server_is_asked_in_its_own_words() -> None:
 async def test_a_redirect_of_a_query_is_not_followed(
     host: Host, board: ProjectBoard, connector: GitHubConnector
 ) -> None:
-    """The credential goes to the configured address only (F81)."""
-    away = {"location": "http://127.0.0.1:9/graphql"}
+    """A query goes to its one address only (F81), wherever an answer points."""
+    away = {"location": f"{host.url}/elsewhere"}
     host.faults.add(Fault(when=QUERIES, kind="answer", status=307, headers=away, times=None))
     assert reason(await read(connector)) == "unreadable"
+    assert {one.path for one in host.faults.asked} == {"/graphql"}
