@@ -155,8 +155,11 @@ class Boards:
 
     async def _read(self, name: str, known: bytes | None, missing: list[tuple[str, ...]]) -> Board:
         before = _KNOWN.decode(known) if known else Known()
-        if not self._graphql.affordable(1 + ceil(before.count / _PAGE)):
+        points = 1 + ceil(before.count / _PAGE)
+        if not self._graphql.affordable(points):
             return Board(name=name)
+        if (lacking := self._graphql.shortage(points)) is not None:
+            return Board(name=name, gap=board_gaps.limited(self._source, name, lacking))
         return await self._despite(name, self._whole(name, before, missing))
 
     async def _despite(self, name: str, asked: Coroutine[Any, Any, T]) -> T | Board:

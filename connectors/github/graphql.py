@@ -5,7 +5,7 @@ API facts: GitHub GraphQL API, "Rate limits and query limits" and "Forming calls
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ import msgspec
 from connectors.answers import Answer, parsed
 from connectors.base import ConnectorError, RateLimited, Retriable, naming
 from connectors.github.client import GitHubClient
+from connectors.github.translate import moment
 from connectors.pacing import DEFAULT_WAIT_S, Strikes, persistently
 
 #: The pacer's name for the points of GraphQL: they may be used up while requests are left, and the reverse.
@@ -60,6 +61,7 @@ class GraphQL:
         self._client = client
         self._hourly = hourly
         self._spent: deque[tuple[float, int]] = deque()
+        self._left: tuple[int, datetime] | None = None  #: points that the host said are left, and until when
         self._strikes = Strikes(client.pacer.clock)
         self.url = endpoint(client.root)
 
@@ -69,6 +71,14 @@ class GraphQL:
         while self._spent and now - self._spent[0][0] >= HOUR_S:
             self._spent.popleft()
         return not self._spent or sum(cost for _, cost in self._spent) + points <= self._hourly
+
+    def shortage(self, points: int) -> str | None:
+        """What the host lacks for so many points, as far as it said; all who use the credential spend them."""
+        now = self._client.server_time or self._client.pacer.clock.now()
+        if self._left is None or self._left[0] >= points or self._left[1] <= now:
+            return None
+        left, until = self._left
+        return f"{points} points are needed and {left} are left until {until:%H:%M:%S} UTC"
 
     async def query(
         self,
@@ -125,6 +135,10 @@ class GraphQL:
     def _note_cost(self, sent: float, data: Any) -> None:
         told = data.get("rateLimit") if isinstance(data, dict) else None
         cost = told.get("cost") if isinstance(told, dict) else None
+        left = told.get("remaining") if isinstance(told, dict) else None
+        reset = moment(told.get("resetAt")) if isinstance(told, dict) else None
+        if isinstance(left, int) and reset is not None:
+            self._left = left, reset
         self._spent.append((sent, cost if isinstance(cost, int) and 0 < cost < 10_000 else 1))
 
     def _obey(self, answer: Answer, sent: float, problems: Sequence[Problem]) -> None:

@@ -105,7 +105,7 @@ def test_a_stored_item_tells_what_its_tracker_said(
     item: WorkItem, said: list[list[tuple[int, BoardItem]]], at: list[datetime]
 ) -> None:
     """Whatever boards said, one after the other: without it the item is as answered, history included."""
-    stored = overlaid(item, together(said[0]))
+    stored = recounted(overlaid(item, together(said[0])))
     for revision, found in enumerate(said[1:], start=2):
         seen = overlaid(plain(stored), together(found))
         dated = dict.fromkeys(("status", "milestones", "fields", "team", "estimate_points"), at[revision - 2])

@@ -222,6 +222,21 @@ async def test_the_secondary_limit_is_one_of_both_budgets(
     assert host.faults.early == []
 
 
+async def test_what_others_have_spent_is_not_asked_for(
+    host: Host, board: ProjectBoard, connector: GitHubConnector
+) -> None:
+    """Where fewer points are left than a board costs, it is a gap and not a limit; after the reset it is read."""
+    on_board(host, board, 250)
+    known = bytes((await read(connector)).known)
+    host.site.graphql.points = host.site.graphql.used + 6
+    assert (await read(connector, known)).complete
+    found = await read(connector, known)
+    assert (reason(found), found.items, host.faults.count(QUERIES)) == ("rate_limited", None, 8)
+    host.world.advance(host.world.now + timedelta(hours=1))
+    await connector.discover()
+    assert (await read(connector, known)).complete
+
+
 async def test_no_more_than_a_thousand_points_are_spent_in_an_hour(
     host: Host, board: ProjectBoard, connector: GitHubConnector
 ) -> None:
