@@ -150,7 +150,9 @@ def board_item(row: Any, shape: Shape, source: str) -> BoardItem | None:
     kind, number, home = content.get("__typename"), content.get("number"), content.get("repository")
     name = home.get("nameWithOwner") if isinstance(home, Mapping) else None
     id_ = _id(content.get("fullDatabaseId", content.get("databaseId")))
-    if kind not in ("Issue", "PullRequest") or not isinstance(number, int) or not isinstance(name, str):
+    if kind not in ("Issue", "PullRequest") or type(number) is not int or not isinstance(name, str):
+        return None
+    if not 0 < number < 2**31:
         return None
     if kind == "Issue" and id_ is None:
         return None
@@ -160,7 +162,7 @@ def board_item(row: Any, shape: Shape, source: str) -> BoardItem | None:
     return BoardItem(
         id=clean(row["id"]),
         uid=item_uid(source, "issue", id_) if kind == "Issue" and id_ is not None else None,
-        key=f"{clean(name)}#{number}",
+        key=f"{clean(name, 200)}#{number}",
         archived=row.get("isArchived") is True,
         updated_at=moment(row.get("updatedAt")),
         status=status,

@@ -175,6 +175,48 @@ async def test_hostile_names_are_only_names(
         assert len(value) <= 1024
 
 
+ENTRY: dict[str, Any] = {
+    "id": "E",
+    "isArchived": False,
+    "updatedAt": "2026-11-01T00:00:00Z",
+    "content": {"__typename": "Issue", "fullDatabaseId": "5", "number": 1, "repository": {"nameWithOwner": "a/b"}},
+    "fieldValues": {"nodes": []},
+}
+ISSUE = ENTRY["content"]
+NO_IDS: list[Any] = [None, "x", "²", "9" * 40, True, {}]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        None, 7, [], {}, {"id": 7}, {**ENTRY, "id": None}, {**ENTRY, "content": None}, {**ENTRY, "content": []},
+        *({**ENTRY, "content": {**ISSUE, "number": number}} for number in (None, "1", True, 0, -1, 10**40, 1.5)),
+        *({**ENTRY, "content": {**ISSUE, "fullDatabaseId": id_}} for id_ in NO_IDS),
+        *({**ENTRY, "content": {**ISSUE, "repository": home}} for home in (None, {}, {"nameWithOwner": 7})),
+        {**ENTRY, "content": {**ISSUE, "__typename": "DraftIssue"}},
+    ],
+)  # fmt: skip
+def test_what_is_no_entry_is_passed_over(row: Any) -> None:
+    """Whatever stands in the place of an entry, an id, a number or a repository."""
+    meant = shape([], {}, None, {})
+    assert board_item(ENTRY, meant, "g") is not None
+    assert board_item(row, meant, "g") is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, 7, [], {}, {"field": None}, {"field": {"id": 7}}, {"field": {"id": "F"}}, {"field": {"id": "F"}, "text": 7},
+     {"field": {"id": "F"}, "number": "7"}, {"field": {"id": "F"}, "number": True}, {"field": {"id": "F"}, "date": []},
+     {"field": {"id": "F"}, "optionId": {}}, {"field": {"id": "F"}, "optionId": "x", "name": 7}],
+)  # fmt: skip
+def test_what_is_no_value_is_none(value: Any) -> None:
+    """Whatever stands in the place of a value."""
+    meant = shape(fields_of([{"id": "F", "name": "Goal", "dataType": "TEXT"}]), {"Goal": "Goal"}, "Goal", {})
+    found = board_item({**ENTRY, "fieldValues": {"nodes": [value]}}, meant, "g")
+    assert found is not None
+    assert (found.fields, found.team) == ({"Goal": None}, None)
+
+
 # -- limits ------------------------------------------------------------------------------------------------------------
 
 
