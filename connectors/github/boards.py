@@ -9,9 +9,10 @@ import msgspec
 
 from connectors.base import Board, Check, ConnectorError, RateLimited, Unreachable
 from connectors.github import board_gaps
+from connectors.github.board_queries import ENTRIES, FIELDS, NEWER
 from connectors.github.board_shapes import Shape, board_item, fields_of, iterations_of, shape
 from connectors.github.client import Refused
-from connectors.github.graphql import Denied, Exhausted, GraphQL, Problem, Told
+from connectors.github.graphql import HOUR_S, Denied, Exhausted, GraphQL, Problem, Told
 from schemas.boards import BoardItem
 from schemas.work import Milestone
 
@@ -26,54 +27,6 @@ _LEAST_PAGE = 5
 #: So many passes in a row in which a board's count does not fit its entries are no accident.
 _OFTEN = 3
 
-_FIELDS = """
-query CourselineBoard($owner: String!, $number: Int!) {
-  rateLimit { cost remaining resetAt }
-  repositoryOwner(login: $owner) { ... on ProjectV2Owner { projectV2(number: $number) {
-    id url
-    fields(first: 100) { pageInfo { hasNextPage } nodes {
-      ... on ProjectV2FieldCommon { id name dataType }
-      ... on ProjectV2SingleSelectField { options { id name } }
-      ... on ProjectV2IterationField { configuration {
-        iterations { id title startDate duration } completedIterations { id title startDate duration } } }
-    } }
-  } } }
-}"""
-#: The entries are given in the order of the board, which somebody may change meanwhile: hence the count.
-_ITEMS = """
-query CourselineBoardItems($board: ID!, $first: Int!, $after: String) {
-  rateLimit { cost remaining resetAt }
-  node(id: $board) { ... on ProjectV2 {
-    items(first: $first, after: $after, archivedStates: [ARCHIVED, NOT_ARCHIVED]) {
-      totalCount
-      pageInfo { hasNextPage endCursor }
-      nodes {
-        id isArchived updatedAt
-        content {
-          __typename
-          ... on Issue { fullDatabaseId number repository { nameWithOwner } }
-          ... on PullRequest { number repository { nameWithOwner } }
-        }
-        fieldValues(first: 100) { pageInfo { hasNextPage } nodes {
-          ... on ProjectV2ItemFieldSingleSelectValue { optionId name updatedAt field { ...Id } }
-          ... on ProjectV2ItemFieldNumberValue { number field { ...Id } }
-          ... on ProjectV2ItemFieldTextValue { text field { ...Id } }
-          ... on ProjectV2ItemFieldDateValue { date field { ...Id } }
-          ... on ProjectV2ItemFieldIterationValue { iterationId title field { ...Id } }
-        } }
-      }
-    }
-  } }
-}
-fragment Id on ProjectV2FieldConfiguration { ... on ProjectV2FieldCommon { id } }"""
-
-
-#: What an older Enterprise Server says of words that it does not know, those words, and what to ask for instead. Its
-#: ids are numbers of 32 bits; whether it lists archived entries is up to it.
-_NEWER = {
-    "argumentNotAccepted": (", archivedStates: [ARCHIVED, NOT_ARCHIVED]", ""),
-    "undefinedField": ("fullDatabaseId", "databaseId"),
-}
 _NODES = ("node", "items", "nodes")
 
 
@@ -127,8 +80,8 @@ class Boards:
         self._config = reader.config
         self._source = reader.config.name
         self._graphql = GraphQL(reader.client)
-        self._sizes: dict[str, int] = {}
-        self._unknown: dict[str, tuple[str, str]] = {}  #: of `_NEWER`, what this host does not know
+        self._smaller: dict[str, tuple[int, float]] = {}  #: pages that a board needed, and when it last failed
+        self._unknown: dict[str, tuple[str, str]] = {}  #: of `NEWER`, what this host does not know
 
     async def read(self, known: Mapping[str, bytes]) -> list[Board]:
         """See `connectors.base.Connector.boards`."""
@@ -155,7 +108,7 @@ class Boards:
 
     async def _read(self, name: str, known: bytes | None, missing: list[tuple[str, ...]]) -> Board:
         before = _KNOWN.decode(known) if known else Known()
-        points = 1 + ceil(before.count / _PAGE)
+        points = 1 + ceil(before.count / self._size(name))
         if not self._graphql.affordable(points):
             return Board(name=name)
         if (lacking := self._graphql.shortage(points)) is not None:
@@ -180,7 +133,7 @@ class Boards:
     async def _header(self, name: str, known: Mapping[str, str]) -> _Header:
         """A board's fields. Raises Denied where there is no such board."""
         owner, _, number = name.partition("/")
-        told = await self._graphql.query(_FIELDS, lambda _: {"owner": owner, "number": int(number)}, sound=_is_board)
+        told = await self._graphql.query(FIELDS, lambda _: {"owner": owner, "number": int(number)}, sound=_is_board)
         board = _board(told)
         if board is None:
             raise Denied(told.problems or [Problem("NOT_FOUND", f"there is no board {name}")], self._source)
@@ -247,25 +200,32 @@ class Boards:
                 raise Unreachable("the pages of the board lead in a circle", source=self._source)
             cursors.add(after)
 
+    def _size(self, name: str) -> int:
+        """How many entries a page may have: as many as GitHub allows, but for an hour after that was too many."""
+        size, failed_at = self._smaller.get(name, (_PAGE, 0.0))
+        return size if self._reader.client.pacer.clock.monotonic() - failed_at < HOUR_S else _PAGE
+
     async def _page(self, name: str, board: str, after: str | None) -> tuple[dict[str, Any], tuple[Problem, ...]]:
         """A page of entries; where the host fails on it twice, half of it, and so on."""
-        size = self._sizes.get(name, _PAGE)
+        size = self._size(name)
 
         def asked(failures: int) -> dict[str, Any]:
-            self._sizes[name] = max(size >> max(failures - 1, 0), _LEAST_PAGE)
-            return {"board": board, "first": self._sizes[name], "after": after}
+            first = max(size >> max(failures - 1, 0), _LEAST_PAGE)
+            if first < size:
+                self._smaller[name] = first, self._reader.client.pacer.clock.monotonic()
+            return {"board": board, "first": first, "after": after}
 
         while True:
-            text = _ITEMS
+            text = ENTRIES
             for new, old in self._unknown.values():
                 text = text.replace(new, old)
             try:
                 told = await self._graphql.query(text, asked, sound=_has_items)
             except Denied as error:
-                fresh = {one.type for one in error.problems} & _NEWER.keys() - self._unknown.keys()
+                fresh = {one.type for one in error.problems} & NEWER.keys() - self._unknown.keys()
                 if not fresh:
                     raise
-                self._unknown |= {code: _NEWER[code] for code in fresh}
+                self._unknown |= {code: NEWER[code] for code in fresh}
                 continue
             return told.data["node"]["items"], told.problems
 

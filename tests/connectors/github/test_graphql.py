@@ -100,13 +100,18 @@ async def test_points_are_no_requests(host: Host, board: ProjectBoard, connector
 
 
 async def test_pages_that_are_too_heavy_are_halved(host: Host, board: ProjectBoard, connector: GitHubConnector) -> None:
-    """502 for every page of more than 25 (F12): the board is read all the same, and later pages are asked for so."""
+    """502 for every page of more than 25 (F12): the board is read all the same, and later pages are asked for so, for
+    an hour."""
     on_board(host, board, 60)
     host.faults.add(vendors.too_heavy(25))
     assert len((await read(connector)).items or ()) == 60
     assert sizes(host) == [100, 100, 50, 25, 25, 25]
     await read(connector)
     assert sizes(host)[6:] == [25, 25, 25]
+    host.faults.clear()
+    host.clock.at += 3_600
+    await read(connector)
+    assert sizes(host)[9:] == [100]
 
 
 async def test_an_error_that_passes_costs_no_smaller_pages(
