@@ -39,7 +39,7 @@ async def test_a_long_wait_for_points_stops_no_reading_of_issues(
     assert host.faults.count(QUERIES) == 1
     assert len([page async for page in connector.read(host.there, None)]) == 3
     host.faults.clear()
-    host.clock.at += 300
+    host.clock.at += 301
     assert (await read(connector)).complete
 
 
@@ -86,7 +86,7 @@ async def test_no_more_than_a_thousand_points_are_spent_in_an_hour(
         known = bytes(found.known) if found.items is not None else known
         assert found.gap is None
     assert 900 <= host.site.graphql.used <= 1_000
-    host.clock.at += 3_600
+    host.clock.at += 3_601
     assert (await read(connector, known)).complete
 
 
@@ -109,7 +109,7 @@ async def test_pages_that_are_too_heavy_are_halved(host: Host, board: ProjectBoa
     await read(connector)
     assert sizes(host)[6:] == [25, 25, 25]
     host.faults.clear()
-    host.clock.at += 3_600
+    host.clock.at += 3_601
     await read(connector)
     assert sizes(host)[9:] == [100]
 
