@@ -1,12 +1,13 @@
 """What every connector offers, and its errors, grouped by what the caller should do about them."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Literal, Protocol
 
 import msgspec
 
+from schemas.boards import BoardItem
 from schemas.work import Availability, Gap, Milestone, Quarantined, WorkItem
 
 
@@ -103,6 +104,23 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     total: int | None = None
 
 
+class Board(msgspec.Struct, frozen=True, kw_only=True):
+    """A configured project board as it was read just now.
+
+    ``items`` is None where nothing could be read: what was read last stands. Where it is ``complete``, what is not
+    in it is not on the board any more, but for ``unseen`` entries, which are there and hidden from us. ``known`` is
+    opaque JSON of the connector's own, to be handed back.
+    """
+
+    name: str  #: ``owner/number``, as configured
+    items: tuple[BoardItem, ...] | None = None
+    unseen: tuple[str, ...] = ()
+    milestones: tuple[Milestone, ...] = ()  #: its iterations
+    complete: bool = False
+    gap: Gap | None = None
+    known: msgspec.Raw = msgspec.Raw(b"{}")
+
+
 class Ref(msgspec.Struct, frozen=True, kw_only=True):
     """A work item by its identity, and by the names under which the tracker answers for it."""
 
@@ -155,6 +173,10 @@ class Connector(Protocol):
 
     async def discover(self) -> Discovery:
         """The containers that the configuration names (all visible ones where it names none), with gaps."""
+        ...
+
+    async def boards(self, known: Mapping[str, bytes]) -> Sequence[Board]:
+        """Every configured board, in the configured order; ``known`` is what each said of itself the last time."""
         ...
 
     def read(self, container: Container, checkpoint: bytes | None) -> AsyncIterator[Page]:

@@ -428,6 +428,7 @@ def connector_for(source: JiraSource | GitHubSource) -> Connector:
             token=token,
             repositories=source.repositories,
             organizations=source.organizations,
+            project_boards=source.project_boards,
             fields=source.fields,
             team_field=source.team_field,
             concurrency=source.concurrency,

@@ -36,6 +36,7 @@ _FROM_FILES = {
 }
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")
 _SPAN = re.compile(r"^(\d+)(s|m|h|d)$")
+_BOARD = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}/[1-9][0-9]{0,8}$")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -65,6 +66,18 @@ def _address(text: str) -> str:
     return text
 
 
+def _board(text: str) -> str:
+    if not _BOARD.fullmatch(text):
+        raise ValueError("must be the owner and the number of a project board, such as acme/7")
+    return text
+
+
+def _boards(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len({name.lower() for name in names}) < len(names):
+        raise ValueError("names a board twice")
+    return names
+
+
 def _secret(value: object) -> object:
     if isinstance(value, str) and not value.strip():
         raise ValueError("is empty")
@@ -80,6 +93,7 @@ Span = Annotated[
 Name = Annotated[str, AfterValidator(_name)]
 Address = Annotated[str, AfterValidator(_address)]
 Secret = Annotated[SecretStr, BeforeValidator(_secret)]
+BoardName = Annotated[str, AfterValidator(_board), Field(json_schema_extra={"pattern": _BOARD.pattern})]
 Port = Annotated[int, Field(strict=True, ge=0, le=65535)]
 
 
@@ -138,6 +152,7 @@ class GitHubSource(Source):
     url: Address = "https://api.github.com"
     repositories: tuple[Annotated[str, Field(pattern=r"^[^/\s]+/[^/\s]+$")], ...] = ()
     organizations: tuple[str, ...] = ()
+    project_boards: Annotated[tuple[BoardName, ...], AfterValidator(_boards)] = ()
 
     @property
     def rate(self) -> float | None:

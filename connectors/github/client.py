@@ -38,6 +38,7 @@ class GitHubConfig(msgspec.Struct, frozen=True, kw_only=True):
     token: str
     repositories: tuple[str, ...] = ()  #: ``owner/name``; none, and no organizations: all of the token
     organizations: tuple[str, ...] = ()
+    project_boards: tuple[str, ...] = ()  #: ``owner/number``; of an item on several, the first one counts
     fields: dict[str, str] = {}
     team_field: str | None = None
     concurrency: int = 4
@@ -214,7 +215,8 @@ class GitHubClient:
     def _accepted(self, answer: Answer, sent: float) -> Answer:
         source = self.config.name
         self.server_time = answer.date or self.server_time
-        self.limits |= {key: value for key, value in answer.headers.items() if key.startswith("x-ratelimit")}
+        if answer.headers.get("x-ratelimit-resource") != "graphql":
+            self.limits |= {key: value for key, value in answer.headers.items() if key.startswith("x-ratelimit")}
         if answer.status == 401:
             raise AuthenticationFailed("the token is refused (401). Make a new one", source=source)
         if answer.status in (403, 429):

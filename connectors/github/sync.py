@@ -13,6 +13,7 @@ import msgspec
 from connectors.ahead import ahead, together
 from connectors.base import (
     AuthenticationFailed,
+    Board,
     Census,
     Check,
     ConnectorError,
@@ -27,6 +28,7 @@ from connectors.base import (
     Unreachable,
 )
 from connectors.github import census, registration
+from connectors.github.boards import Boards
 from connectors.github.client import GitHubClient, GitHubConfig, Refused
 from connectors.github.events import Histories
 from connectors.github.lists import PAGE, Batch, Withheld, issues
@@ -63,6 +65,7 @@ class GitHubConnector:
         self.source = config.name
         self.client = GitHubClient(config, clock)
         self.ids = IssueIds()
+        self._boards = Boards(self)
 
     @property
     def requests(self) -> int:
@@ -127,6 +130,10 @@ class GitHubConnector:
                 gaps.append(census.withheld(self.source, named, page.partial))
 
     # -- reading -----------------------------------------------------------------------------------------------
+
+    async def boards(self, known: Mapping[str, bytes]) -> Sequence[Board]:
+        """The project boards; one that cannot be read is a gap."""
+        return await self._boards.read(known)
 
     async def read(self, container: Container, checkpoint: bytes | None) -> AsyncIterator[Page]:
         """A backfill, its continuation, or a poll of one repository, page by page."""
@@ -205,7 +212,7 @@ class GitHubConnector:
         return [
             work_item(
                 row, events.get(_id(row), []), source=self.source, container=container.key,
-                parent=self._parent(row, parents), titles=titles,
+                parent=self._parent(row, parents), titles=titles, fields=self.config.fields,
             )
             for row in rows
         ]  # fmt: skip
@@ -272,6 +279,7 @@ class GitHubConnector:
             fix = "" if near else "set this machine's clock by NTP"
             detail = f"{skew:.0f} s apart"
             checks.append(Check(name=f"{name}: clock", ok=near, detail=detail, fix=fix, exit_code=0 if near else 1))
+        checks += await self._boards.check()
         left = self.client.limits.get("x-ratelimit-remaining")
         if left is not None:
             checks.append(Check(name=f"{name}: rate limit", ok=True, detail=f"{left} requests left"))

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -117,14 +117,16 @@ def work_item(
     container: str,
     parent: str | None,
     titles: Mapping[str, str],
+    fields: Iterable[str] = (),
 ) -> WorkItem | Quarantined:
     """One issue or pull request with its events; Quarantined where something required is missing.
 
     ``parent`` is the uid that its parent's address was resolved to; ``titles`` are the uids of the repository's
-    milestones by title, since events name them by title only.
+    milestones by title, since events name them by title only. Of ``fields`` only a project board tells the values.
     """
     try:
-        return _work_item(row, events, source, container, parent, titles)
+        found = _work_item(row, events, source, container, parent, titles)
+        return msgspec.structs.replace(found, fields=dict.fromkeys(fields))
     except (Malformed, ValueError, TypeError, AttributeError, KeyError) as error:
         ref = str(row.get("number") or row.get("id")) if isinstance(row, Mapping) else repr(row)[:50]
         raw = json.dumps(row, default=repr)[:4000]

@@ -7,6 +7,7 @@ from typing import Any
 from connectors.ahead import both, together
 from connectors.base import (
     AuthenticationFailed,
+    Board,
     Census,
     Check,
     ConnectorError,
@@ -128,6 +129,10 @@ class JiraConnector:
         return await seeing(self.flavour.projects(), self.source)
 
     # -- reading -----------------------------------------------------------------------------------------------
+
+    async def boards(self, known: Mapping[str, bytes]) -> Sequence[Board]:
+        """None: what a board shows of an issue, Jira keeps in the issue's own fields."""
+        return ()
 
     async def read(self, container: Container, checkpoint: bytes | None) -> AsyncIterator[Page]:
         """A backfill, its continuation, or a poll of one project, page by page."""

@@ -10,8 +10,10 @@ from sqlalchemy import select
 from connectors.base import Container, Page
 from schemas.events import MilestoneChanged, SourceGap, WorkItemChanged, WorkItemRemoved
 from schemas.work import Gap, Milestone, Quarantined, RemovalReason, WorkItem
+from services.ingest.board_entries import shown_of
 from services.ingest.observe import changed_fields, fingerprint, observed
 from services.ingest.older import agreed, settled
+from services.ingest.overlay import first_seen, overlaid, recounted
 from services.storage import tables
 from services.storage.unit_of_work import UnitOfWork
 
@@ -114,6 +116,8 @@ async def apply_items(uow: UnitOfWork, items: Iterable[WorkItem], *, looked: boo
         known = latest.get(item.uid)
         if known is None or item.updated_at >= known.updated_at:
             latest[item.uid] = item
+    shown = await shown_of(uow, latest.values())
+    latest |= {uid: overlaid(latest[uid], one) for uid, one in shown.items()}
     stored = await stored_items(uow, sorted(latest))
     digests = {uid: fingerprint(seen) for uid, seen in latest.items()}
     befores = {uid: _ITEM.decode(row.content) for uid, row in stored.items() if row.hash != digests[uid]}
@@ -136,6 +140,7 @@ async def apply_items(uow: UnitOfWork, items: Iterable[WorkItem], *, looked: boo
             continue
         revision = row.revision + 1 if row is not None else 1
         after = observed(before, seen, revision, now=uow.now)
+        after = recounted(after if before is not None else first_seen(after, shown.get(uid)))
         if row is not None and before is not None and not changed_fields(before, after):
             rows.append(item_row(after, uow, row.revision, digest))  # rebuilt from the log: only the hash is new
             continue

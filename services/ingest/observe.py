@@ -1,8 +1,9 @@
 """Pure: what a tracker's answer changes about what we know of an item."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -64,12 +65,20 @@ def _latest(history: Iterable[Transition], field: str) -> Transition | None:
     return found
 
 
-def observed(before: WorkItem | None, seen: WorkItem, revision: int, *, now: datetime | None = None) -> WorkItem:
+def observed(
+    before: WorkItem | None,
+    seen: WorkItem,
+    revision: int,
+    *,
+    now: datetime | None = None,
+    dated: Mapping[str, datetime] = MappingProxyType({}),
+) -> WorkItem:
     """The item as seen, with the history that only we know.
 
     Where a tracked field differs from what we had and the tracker's own history has no newer change of it, the
     change is dated by the item's ``updated_at`` and kept as a transition of our own; those of earlier looks stay.
-    Coming back is dated ``now``, since no tracker changes the item for it.
+    Coming back is dated ``now``, since no tracker changes the item for it. ``dated`` are the times of fields that
+    change apart from the item, as far as they are known; no change is dated before the last one of its field.
     """
     if before is None:
         return seen
@@ -83,11 +92,13 @@ def observed(before: WorkItem | None, seen: WorkItem, revision: int, *, now: dat
         latest = _latest(seen.history, field)
         if latest is not None and latest.id not in theirs:
             continue
+        past = (one.at for one in before.history if one.field == field)
+        changed_at = max((dated[field], before.created_at, *past)) if field in dated else at
         ours.append(
             Transition(
                 id=f"{SEEN}{field}:{revision}",
                 field=field,
-                at=max(at, now) if now is not None and (field, new) == ("availability", "present") else at,
+                at=max(at, now) if now is not None and (field, new) == ("availability", "present") else changed_at,
                 before=_plain(old),
                 after=_plain(new),
                 before_category=before.status_category if field == "status" else None,

@@ -24,6 +24,7 @@ from connectors.base import (
 from schemas.events import SourceSynced
 from schemas.work import Gap
 from services.ingest.apply import Applied, apply_page, open_gaps
+from services.ingest.boards import BoardReader
 from services.ingest.census import Counter
 from services.ingest.containers import Roster
 from services.storage import tables
@@ -112,6 +113,9 @@ async def sync_source(
         roster = Roster(database, connector, discovery)
         live = await roster.readable()
         counter = Counter(database, connector, kind, live)
+        boards = BoardReader(database, connector)
+        await _despite(run, boards.read)
+        run.gaps += boards.gaps
         await _read_all(run, live, counter)
         for step in (roster.follow, counter.look_again):
             await _despite(run, step)

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
 from services.simulator.answers import Dated, json_answer, origin
+from services.simulator.github_graphql import GithubGraphQL
 from services.simulator.github_lists import Lists, Unprocessable, paged
 from services.simulator.github_shapes import Row, event, events, issue, label, milestone, repository, user
 from services.simulator.model import Container, Item
@@ -54,6 +55,7 @@ class GithubHost:
         self.hourly = hourly
         self.registrations = Registrations()
         self._enterprise = enterprise
+        self.graphql = GithubGraphQL(world, old=enterprise is not None)
         self._lists = Lists(world)
         self._used = 0
         self._window = world.now
@@ -89,7 +91,10 @@ class GithubHost:
             for prefix in ("/repositories/{id:int}", "/repos/{owner}/{name}")
         ]
         routes.append(Route("/{path:path}", self._answered(self.nothing)))
-        return Dated(Starlette(routes=[Mount("/api/v3", routes=routes), *routes]), self.world)
+        queries: list[BaseRoute] = [
+            Route(path, self._queried, methods=["POST"]) for path in ("/graphql", "/api/graphql")
+        ]
+        return Dated(Starlette(routes=[*queries, Mount("/api/v3", routes=routes), *routes]), self.world)
 
     # -- the door ----------------------------------------------------------------------------------------------
 
@@ -108,12 +113,24 @@ class GithubHost:
 
         return answered  # type: ignore[return-value]  # Starlette takes either
 
-    def _let_in(self, request: Request) -> None:
+    async def _queried(self, request: Request) -> Response:
+        asked = await request.body()
+        with self.world.lock:
+            try:
+                self._recognise(request)
+            except Refused as error:
+                return json_answer({"message": error.message, "documentation_url": _DOCUMENTATION}, error.status)
+            return self.graphql.answer(asked)
+
+    def _recognise(self, request: Request) -> None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if not token:
             raise Refused(401, "Requires authentication")
         if scheme.lower() not in ("bearer", "token") or not hmac.compare_digest(token.encode(), self.token.encode()):
             raise Refused(401, "Bad credentials")
+
+    def _let_in(self, request: Request) -> None:
+        self._recognise(request)
         version = request.headers.get("x-github-api-version", _VERSIONS[0])
         if version not in _VERSIONS:
             raise Refused(400, f"The API version {version[:20]} is not supported.")

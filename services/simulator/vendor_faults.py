@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from services.simulator.faults import Fault
+from services.simulator.answers import http_date
+from services.simulator.faults import Asked, Fault
 
 _JSON = {"content-type": "application/json;charset=UTF-8"}
 _LOGIN = b"<!DOCTYPE html><html><head><title>Log in</title></head><body><form action='/login'></form></body></html>"
@@ -107,3 +108,51 @@ def sso_required(when: str, *, times: int | None = None) -> Fault:
 
 def suspended(when: str, *, times: int | None = None) -> Fault:
     return replace(_refusal(when, 403, {"message": "This installation has been suspended"}, {}), times=times)
+
+
+_QUERIES = r"/graphql"
+
+
+def points_used_up(now: datetime, *, resets_in: int = 30, skip: int = 0) -> Fault:
+    """GitHub's limit of GraphQL: 200, an error of the type RATE_LIMITED, and nothing that remains until the reset."""
+    headers = {
+        "x-ratelimit-remaining": "0",
+        "x-ratelimit-reset": str(int(now.timestamp()) + resets_in),
+        "x-ratelimit-resource": "graphql",
+        "date": http_date(now),
+    }
+    data = {"errors": [{"type": "RATE_LIMITED", "message": "API rate limit exceeded for user ID 1."}]}
+    return replace(_refusal(_QUERIES, 200, data, headers), hold=resets_in, skip=skip)
+
+
+def graphql_secondary_limit() -> Fault:
+    """The limit for those who ask too quickly, as GraphQL may word it: 200, and no time."""
+    message = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."
+    return replace(_refusal(_QUERIES, 200, {"data": None, "errors": [{"message": message}]}, {}), hold=60)
+
+
+def page_asked(asked: Asked) -> int | None:
+    """How many entries a query asks for; None where it is another request."""
+    if not asked.path.endswith("/graphql"):
+        return None
+    found = msgspec.json.decode(asked.body)["variables"].get("first")
+    return found if isinstance(found, int) else None
+
+
+def too_heavy(most: int) -> Fault:
+    """502 for every query that asks for more entries than that, as for one that takes longer than ten seconds."""
+    return replace(server_error(_QUERIES, times=None), when=lambda asked: (page_asked(asked) or 0) > most)
+
+
+def partly_forbidden(place: int) -> Fault:
+    """One entry of each page is null for lack of permission, and an error says so."""
+
+    def change(data: Any) -> Any:
+        node = (data.get("data") or {}).get("node")
+        if node is not None and len(node["items"]["nodes"]) > place:
+            node["items"]["nodes"][place] = None
+            path = ["node", "items", "nodes", place]
+            data["errors"] = [{"type": "FORBIDDEN", "path": path, "message": "Resource not accessible"}]
+        return data
+
+    return Fault(when=_QUERIES, kind="rewrite", times=None, change=change)

@@ -9,6 +9,7 @@ from random import Random
 from threading import RLock
 from typing import Any
 
+from services.simulator.boards import ProjectBoard
 from services.simulator.hours import Hours
 from services.simulator.model import (
     CLOSED,
@@ -51,6 +52,7 @@ class World:
         self.deleted: dict[tuple[int, int], int] = {}  #: container and number of what is gone, with its id
         self.transferred: dict[tuple[int, int], int] = {}  #: container and number to the id that it has now
         self.children: dict[int, set[int]] = {}
+        self.boards: dict[tuple[str, int], ProjectBoard] = {}  #: by owner in lower case, and number
         self._numbers: dict[tuple[int, int], int] = {}
         self._ids = {"jira": count(10_001), "github": count(2_000_000_001)}
         self._changes = count(50_001)

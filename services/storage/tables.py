@@ -219,6 +219,29 @@ items = Table(
     Index("ix_items_source_container", "source", "container"),
 )
 
+boards = Table(
+    "boards",
+    metadata,
+    Column("source", String(64), primary_key=True),
+    Column("board", String(255), primary_key=True),  # owner/number, as configured
+    Column("place", Integer, nullable=False),  # in the configured order
+    Column("content", LargeBinary, nullable=False),  # what the connector remembers of it
+    Column("read_at", Moment),  # when it was last read whole
+)
+
+board_items = Table(
+    "board_items",
+    metadata,
+    Column("source", String(64), primary_key=True),
+    Column("board", String(255), primary_key=True),
+    Column("entry", String(255), primary_key=True),  # the board's own id of it
+    Column("item", String(255)),  # uid; null while only the key is known, and no item of that key is stored
+    Column("key", String(255), nullable=False),
+    Column("content", LargeBinary, nullable=False),  # schemas.boards.BoardItem in JSON
+    Index("ix_board_items_item", "item"),
+    Index("ix_board_items_source_key", "source", "key"),
+)
+
 former_keys = Table(
     "former_keys",
     metadata,

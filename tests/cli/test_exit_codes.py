@@ -146,3 +146,20 @@ def test_a_damaged_database_file_is_5_and_is_left_as_it_is(
         assert (found.exit_code, "Traceback" in found.output) == (5, False), (command, found.output)
         assert "the database's file is damaged" in found.output
     assert file.read_bytes() == before
+
+
+def test_a_misspelt_board_is_3_and_one_that_is_refused_is_a_gap(organisation: Organisation) -> None:
+    """The path of the key is named; without the scope for boards `sync` goes on, and `check` says how to mend it."""
+    config = organisation.configured()
+    text = config.read_text()
+    config.write_text(text.replace("[acme/web, acme/pay]", "[acme/web, acme/pay], project_boards: [acme-7]"))
+    found = courseline("sync", "-c", str(config))
+    assert (found.exit_code, "Traceback" in found.output) == (3, False)
+    assert "courseline.yaml: sources[1].project_boards[0]: must be the owner and the number" in found.output
+    config.write_text(text.replace("[acme/web, acme/pay]", "[acme/web, acme/pay], project_boards: [acme/7]"))
+    body = b'{"errors": [{"type": "INSUFFICIENT_SCOPES", "message": "requires one of: [read:project]"}]}'
+    organisation.faults.add(Fault(when="/graphql", kind="answer", times=None, body=body))
+    found = courseline("sync", "-c", str(config))
+    assert (found.exit_code, "gap: board acme/7 (forbidden)" in found.output) == (0, True)
+    found = courseline("check", "-c", str(config))
+    assert (found.exit_code, "read:project" in found.output) == (1, True)

@@ -59,16 +59,15 @@ class Trackers:
     def later(self, **by: float) -> None:
         self.world.advance(self.world.now + timedelta(**by))
 
-    def connector(self, kind: str, *names: str) -> Connector:
+    def connector(self, kind: str, *names: str, **more: Any) -> Connector:
         keys = names or tuple(one.key for one in self.places[kind])
         if kind == "jira":
             return JiraConnector(
                 JiraConfig(name="jira", url=self.urls[kind], email=EMAIL, token=jira_site.TOKEN, projects=keys),
                 self.clock,
             )
-        return GitHubConnector(
-            GitHubConfig(name="github", url=self.urls[kind], token=github_host.TOKEN, repositories=keys), self.clock
-        )
+        settings: dict[str, Any] = {"url": self.urls[kind], "token": github_host.TOKEN, "repositories": keys}
+        return GitHubConnector(GitHubConfig(name="github", **settings | more), self.clock)
 
 
 class Reader:
@@ -92,10 +91,10 @@ class Reader:
         assert summary.error is None
         return summary
 
-    async def only(self, *names: str) -> None:
-        """From now on the configuration names these containers."""
+    async def only(self, *names: str, **more: Any) -> None:
+        """From now on the configuration names these containers, and says ``more``."""
         await self.connector.close()
-        self.connector = self.trackers.connector(self.kind, *names)
+        self.connector = self.trackers.connector(self.kind, *names, **more)
 
     def uid(self, item: Item) -> str:
         return item_uid(self.kind, "pull_request" if item.pull_request else "issue", item.id)

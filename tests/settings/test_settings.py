@@ -1,11 +1,12 @@
 """A wrong configuration is refused with every problem and its path, and no secret is repeated."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from services.settings import InvalidSettings, json_schema, load_settings, redacted
+from services.settings import GitHubSource, InvalidSettings, json_schema, load_settings, redacted
 
 GOOD = """
 sources:
@@ -58,6 +59,16 @@ def test_a_good_file_is_read_with_its_secrets(folder: Path) -> None:
         ("sources: [{name: 'a:b', kind: github, token: canary}]", "sources[0].name"),
         ("sources: [{name: a, kind: github, token: canary, poll_every: soon}]", "sources[0].poll_every"),
         ("sources: [{name: a, kind: github, token: x}, {name: a, kind: github, token: x}]", "sources[1].name"),
+        ("sources: [{name: a, kind: github, token: x, project_boards: [acme]}]", "sources[0].project_boards[0]"),
+        ("sources: [{name: a, kind: github, token: x, project_boards: [a/1, acme/0]}]", "sources[0].project_boards[1]"),
+        ("sources: [{name: a, kind: github, token: x, project_boards: ['a/7\n']}]", "sources[0].project_boards[0]"),
+        ("sources: [{name: a, kind: github, token: x, project_boards: [acme/web]}]", "sources[0].project_boards[0]"),
+        ("sources: [{name: a, kind: github, token: x, project_boards: acme/7}]", "sources[0].project_boards"),
+        ("sources: [{name: a, kind: github, token: x, project_boards: [a/7, A/7]}]", "sources[0].project_boards"),
+        (
+            "sources: [{name: a, kind: jira, url: https://x.example, token: x, project_boards: [a/7]}]",
+            "sources[0].project_boards",
+        ),
         ("strategy: missing.yaml", "strategy"),
         ("database: x\ndatabase: y", "database"),
         ("", ""),
@@ -91,6 +102,18 @@ def test_variables_override_the_file(folder: Path) -> None:
     assert settings.http.port == 9000
     assert settings.sources[1].token.get_secret_value() == "other"
     assert warnings == ["the variable COURSELINE_DATBASE sets nothing; did you mean COURSELINE_DATABASE?"]
+
+
+def test_project_boards_are_read(folder: Path) -> None:
+    """An owner and a number each, in the order in which they count; the schema tells editors so."""
+    text = GOOD.replace("repositories: [acme/web]", "repositories: [acme/web], project_boards: [acme/7, A_b-1/12]")
+    (folder / "courseline.yaml").write_text(text)
+    source = load_settings(folder / "courseline.yaml", {})[0].sources[1]
+    assert isinstance(source, GitHubSource)
+    assert source.project_boards == ("acme/7", "A_b-1/12")
+    found = json_schema()["$defs"]["GitHubSource"]["properties"]["project_boards"]
+    assert re.match(found["items"]["pattern"], "acme/7")
+    assert not re.match(found["items"]["pattern"], "acme/web")
 
 
 def test_the_schema_knows_every_key() -> None:
