@@ -11,6 +11,7 @@ from connectors.jira.account import Account
 from connectors.jira.chain import Chain
 from connectors.jira.client import JiraClient, Refused
 from connectors.jira.flavour import PAGE, Step, container, issues_in, listed, number_in
+from connectors.jira.moments import Moments
 from connectors.jira.progress import Window
 from connectors.jira.rows import Row, id_of, rows_of, time_of
 from connectors.pacing import Priority
@@ -33,6 +34,7 @@ class Cloud:
         self._account = account
         self._source = client.config.name
         self._bulk_history = True
+        self.moments = Moments(self._first, account)
 
     async def projects(self) -> list[Container]:
         found: dict[str, Container] = {}
@@ -54,9 +56,11 @@ class Cloud:
 
     async def edge(self, container: Container, order: str) -> datetime | None:
         query = f"project = {container.id} ORDER BY created {order}"
-        page = await self.search(query, ["created"], size=1, token=None)
-        rows = rows_of(page["issues"])
+        rows = await self._first(query, ["created"])
         return time_of(rows[0], "created") if rows else None
+
+    async def _first(self, query: str, fields: list[str]) -> list[Row]:
+        return rows_of((await self.search(query, fields, size=1, token=None))["issues"])
 
     # -- searching ---------------------------------------------------------------------------------------------
 
@@ -65,19 +69,24 @@ class Cloud:
         start = window.anchor or window.start
         chain = Chain(self._source)
         known: set[str] = set()
-        query = jql.window(container.id, start, window.end)
+        begin, query = start, await self._window(container, start, window.end)
         while True:
             page = await self._page_of(chain, query, fields, Priority.BACKFILL)
             if page is None:  # the rest of the window, less what is known of its first moment
-                query = jql.window(container.id, start, window.end)
+                query = await self._window(container, start, window.end)
                 continue
             rows = [row for row in page["issues"] if not id_of(row) or id_of(row) not in known]
+            rows = [row for row in rows if _within(row, begin, window.end)]
             known.update(id_of(row) for row in rows)
             start = max((at for row in rows if (at := time_of(row, "created")) is not None), default=start)
             more = chain.follow(page, fruitful=bool(rows))
             yield Step(rows, not more)
             if not more:
                 return
+
+    async def _window(self, container: Container, start: datetime | None, end: datetime | None) -> str:
+        query, _ = await self.moments.window(container.id, start, end, slack=_RECENT)
+        return query
 
     async def changed(
         self, container: Container, cursor: datetime, fields: list[str]
@@ -207,3 +216,9 @@ class Cloud:
         failed = {str(one.get("id")) for one in errors or () if isinstance(one, Mapping)}
         rows = {str(row.get("id")): row for row in page["issues"] if isinstance(row, Mapping)}
         return {id_: rows[id_] for id_ in ids if id_ in rows}, {id_ for id_ in ids if id_ in failed and id_ not in rows}
+
+
+def _within(row: Any, start: datetime | None, end: datetime | None) -> bool:
+    """Whether an issue belongs to a window; one that tells no time of creation is never left out."""
+    at = time_of(row, "created")
+    return at is None or ((start is None or at >= start) and (end is None or at < end))

@@ -10,6 +10,7 @@ from connectors.jira import jql
 from connectors.jira.account import Account
 from connectors.jira.client import Broke, JiraClient, Refused
 from connectors.jira.flavour import PAGE, Step, container, issues_in, number_in
+from connectors.jira.moments import Moments
 from connectors.jira.offsets import REACH, Beyond, Inconsistent, Run
 from connectors.jira.progress import Window
 from connectors.jira.rows import Row, id_of, rows_of, time_of
@@ -36,6 +37,7 @@ class DataCenter:
         self._source = client.config.name
         self._size = _MOST  #: the largest page that the site was able to give
         self._ids: dict[str, str] = {}  #: of parents, by key
+        self.moments = Moments(self._first, account)
 
     async def projects(self) -> list[Container]:
         rows = await self._client.get("api/2/project", {"includeArchived": "true"}, shape=list)
@@ -50,9 +52,11 @@ class DataCenter:
 
     async def edge(self, container: Container, order: str) -> datetime | None:
         query = f"project = {container.id} ORDER BY created {order}"
-        page = await self.page(query, ["created"], 0, 1, Priority.POLL)
-        rows = rows_of(page["issues"])
+        rows = await self._first(query, ["created"])
         return time_of(rows[0], "created") if rows else None
+
+    async def _first(self, query: str, fields: list[str]) -> list[Row]:
+        return rows_of((await self.page(query, fields, 0, 1, Priority.POLL))["issues"])
 
     # -- searching ---------------------------------------------------------------------------------------------
 
@@ -62,7 +66,7 @@ class DataCenter:
         What a stopped pass had listed before its anchor is proven by a count first.
         """
         start, before = window.anchor or window.start, window.before
-        if window.anchor is not None and await self.count(jql.window(container.id, window.start, start)) > before:
+        if window.anchor is not None and not await self._known_before(container, window):
             start, before = window.start, 0
         given: dict[str, Any] = {}
         for _ in range(_RUNS):
@@ -76,6 +80,12 @@ class DataCenter:
             except Inconsistent as error:
                 start, before, said = window.start, 0, str(error)
         raise self._never_whole(container, said)
+
+    async def _known_before(self, container: Container, window: Window) -> bool:
+        """Whether all before a window's anchor were listed; not to be told where a bound is no exact one."""
+        if not await self.moments.exact(container.id):
+            return False
+        return await self.count(jql.window(container.id, window.start, window.anchor)) <= window.before
 
     async def present(self, container: Container) -> dict[str, datetime | None]:
         for _ in range(_RUNS):
@@ -108,7 +118,7 @@ class DataCenter:
         since = cursor - timedelta(minutes=jql.NODES_OVERLAP_MIN)
         query, anchor, latest = jql.changed(container.id, since, await self._account.now()), since, since
         known: dict[str, Any] = {}
-        offset, last, moved = 0, "", 0
+        offset, last, moved, coarse = 0, "", 0, timedelta()
         while True:
             start = max(0, offset - 1)
             try:
@@ -120,7 +130,7 @@ class DataCenter:
                 moved += 1
                 if moved > _MOVES:
                     raise Retriable("the issues of one second change faster than they are listed", source=self._source)
-                query, offset = jql.changed_from(container.id, latest), 0
+                (query, coarse), offset = await self.moments.changed_from(container.id, latest), 0
                 continue
             fresh = [row for row in rows if known.get(id_of(row), "") != time_of(row, "updated")]
             known |= {id_of(row): time_of(row, "updated") for row in fresh if id_of(row)}
@@ -131,9 +141,9 @@ class DataCenter:
             if not rows:
                 raise Unreachable(f"the search ends at {start} of {page['total']}", source=self._source)
             latest = max((at for row in rows if (at := time_of(row, "updated")) is not None), default=latest)
-            if latest.replace(microsecond=0) > anchor:
+            if latest.replace(microsecond=0) > anchor + coarse:
                 anchor, offset, moved = latest.replace(microsecond=0), 0, 0
-                query = jql.changed_from(container.id, anchor)
+                query, coarse = await self.moments.changed_from(container.id, anchor)
             else:
                 offset, last = start + len(rows), id_of(rows[-1])
 
