@@ -14,10 +14,13 @@ from connectors.jira.flavour import PAGE, Step, container, issues_in, listed, nu
 from connectors.jira.moments import Moments
 from connectors.jira.progress import Window
 from connectors.jira.rows import Row, id_of, rows_of, time_of
+from connectors.jira.sizes import PageSize
 from connectors.pacing import Priority
 
 #: So many issues a page when nothing but ids is asked for.
 _IDS = 5000
+#: So many issues at once where they are asked for by their ids, and so many changes of their histories.
+_BULK, _CHANGES = 100, 1000
 #: The search learns of changes late, by minutes as a rule; a day and a bit is beyond all that was reported.
 _RECENT = timedelta(hours=26)
 
@@ -34,6 +37,8 @@ class Cloud:
         self._account = account
         self._source = client.config.name
         self._bulk_history = True
+        self._sizes = {"issues": PageSize(PAGE), "ids": PageSize(_IDS), "history": PageSize(_CHANGES)}
+        self._sizes |= {"bulk": PageSize(_BULK)}
         self.moments = Moments(self._first, account)
 
     async def projects(self) -> list[Container]:
@@ -136,9 +141,15 @@ class Cloud:
         self, query: str, fields: list[str], *, size: int, token: str | None, priority: Priority = Priority.POLL
     ) -> dict[str, Any]:
         """One page of a search, its shape proven."""
-        body: dict[str, Any] = {"jql": query, "fields": fields, "maxResults": size}
-        body |= {"nextPageToken": token} if token else {}
-        page = await self._client.post("api/3/search/jql", body, scope="search", priority=priority)
+        body: dict[str, Any] = {"jql": query, "fields": fields} | ({"nextPageToken": token} if token else {})
+        page, _ = await self._client.post_sized(
+            "api/3/search/jql",
+            self._sizes["ids" if size > PAGE else "issues"],
+            size,
+            lambda most: body | {"maxResults": most},
+            scope="search",
+            priority=priority,
+        )
         return issues_in(page, self._source)
 
     async def present(self, container: Container) -> dict[str, datetime | None]:
@@ -186,11 +197,15 @@ class Cloud:
         known: set[tuple[str, str]] = set()
         chain = Chain(self._source)
         while True:
-            body: dict[str, Any] = {"issueIdsOrKeys": list(ids), "maxResults": 1000}
-            page = await self._client.post(
-                "api/3/changelog/bulkfetch", body | ({"nextPageToken": chain.token} if chain.token else {}),
-                scope="history", priority=priority,
-            )  # fmt: skip
+            body = {"issueIdsOrKeys": list(ids)} | ({"nextPageToken": chain.token} if chain.token else {})
+            page, _ = await self._client.post_sized(
+                "api/3/changelog/bulkfetch",
+                self._sizes["history"],
+                _CHANGES,
+                lambda most, body=body: body | {"maxResults": most},  # type: ignore[misc]
+                scope="history",
+                priority=priority,
+            )
             if not isinstance(page.get("issueChangeLogs"), list):
                 raise Unreachable("a page of changelogs has no list of them", source=self._source)
             before = len(known)
@@ -203,19 +218,32 @@ class Cloud:
 
     async def bulk(self, ids: Sequence[str], fields: list[str]) -> tuple[dict[str, Row], set[str]]:
         """Answers are told by the ids that they name: a moved issue comes under its own id and another key."""
-        body = {"issueIdsOrKeys": list(ids), "fields": fields, "fieldsByKeys": False}
-        try:
-            page = await self._client.post("api/3/issue/bulkfetch", body, scope="bulkfetch")
-        except Refused as error:
-            if error.status in (400, 404, 405, 410):
-                return {}, set()  # not of this site: every issue is asked for alone
-            raise
-        if not isinstance(page.get("issues"), list):
-            raise Unreachable("an answer about single issues has no list of them", source=self._source)
-        errors = page.get("issueErrors")
-        failed = {str(one.get("id")) for one in errors or () if isinstance(one, Mapping)}
-        rows = {str(row.get("id")): row for row in page["issues"] if isinstance(row, Mapping)}
-        return {id_: rows[id_] for id_ in ids if id_ in rows}, {id_ for id_ in ids if id_ in failed and id_ not in rows}
+        found: dict[str, Row] = {}
+        unsure: set[str] = set()
+        rest = list(ids)
+        while rest:
+            body = {"fields": fields, "fieldsByKeys": False}
+            try:
+                page, size = await self._client.post_sized(
+                    "api/3/issue/bulkfetch",
+                    self._sizes["bulk"],
+                    len(rest),
+                    lambda most: body | {"issueIdsOrKeys": rest[:most]},  # noqa: B023 - asked in this turn
+                    scope="bulkfetch",
+                )
+            except Refused as error:
+                if error.status in (400, 404, 405, 410):
+                    return found, unsure  # not of this site: every other issue is asked for alone
+                raise
+            if not isinstance(page.get("issues"), list):
+                raise Unreachable("an answer about single issues has no list of them", source=self._source)
+            asked, rest = rest[:size], rest[size:]
+            errors = page.get("issueErrors")
+            failed = {str(one.get("id")) for one in errors or () if isinstance(one, Mapping)}
+            rows = {str(row.get("id")): row for row in page["issues"] if isinstance(row, Mapping)}
+            found |= {id_: rows[id_] for id_ in asked if id_ in rows}
+            unsure |= {id_ for id_ in asked if id_ in failed and id_ not in rows}
+        return found, unsure
 
 
 def _within(row: Any, start: datetime | None, end: datetime | None) -> bool:

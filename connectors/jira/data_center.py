@@ -8,18 +8,17 @@ from connectors.ahead import together
 from connectors.base import Container, Retriable, Unreachable
 from connectors.jira import jql
 from connectors.jira.account import Account
-from connectors.jira.client import Broke, JiraClient, Refused
+from connectors.jira.client import JiraClient, Refused
 from connectors.jira.flavour import PAGE, Step, container, issues_in, number_in
 from connectors.jira.moments import Moments
 from connectors.jira.offsets import REACH, Beyond, Inconsistent, Run
 from connectors.jira.progress import Window
 from connectors.jira.rows import Row, id_of, rows_of, time_of
+from connectors.jira.sizes import LEAST, PageSize
 from connectors.pacing import Priority
 
 #: The page that is asked for where nothing but times is wanted; the site may give less and says so.
 _MOST = 1000
-#: No smaller page is asked for, however often the site fails.
-_LEAST = 25
 #: So often a list is read that does not hang together, and so often one second's issues may move.
 _RUNS, _MOVES = 4, 20
 
@@ -35,7 +34,7 @@ class DataCenter:
         self._client = client
         self._account = account
         self._source = client.config.name
-        self._size = _MOST  #: the largest page that the site was able to give
+        self._whole, self._bare = PageSize(PAGE), PageSize(_MOST)  #: of issues, and of little but their times
         self._ids: dict[str, str] = {}  #: of parents, by key
         self.moments = Moments(self._first, account)
 
@@ -152,26 +151,26 @@ class DataCenter:
 
         Raises Beyond where the site's search does not reach so far.
         """
-        while True:
-            size = min(size, self._size)
-            body = {"jql": query, "fields": fields, "maxResults": size, "startAt": start}
-            small = size <= _LEAST
-            try:
-                answer = await self._client.post(
-                    "api/2/search", body, scope="search", priority=priority, tries=6 if small else 3
-                )
-                page = issues_in(answer, self._source)
-                number_in(page, "total", self._source)
-                return page
-            except Refused as error:
-                if error.status != 500:
-                    raise
-                if start > 0 or small:
-                    raise Beyond(error.said) from error
-            except Unreachable as error:
-                if small or not isinstance(error.__cause__, Broke):
-                    raise
-            self._size = max(_LEAST, size // 2)
+        sizes = self._bare if size > PAGE else self._whole
+        try:
+            answer, _ = await self._client.post_sized(
+                "api/2/search",
+                sizes,
+                size,
+                lambda most: {"jql": query, "fields": fields, "maxResults": most, "startAt": start},
+                scope="search",
+                priority=priority,
+            )
+        except Refused as error:
+            if error.status != 500:
+                raise
+            if start > 0 or min(size, sizes.now) <= LEAST:
+                raise Beyond(error.said) from error
+            sizes.shrink(max(LEAST, min(size, sizes.now) // 2))  # the search does not reach as far as one page
+            return await self.page(query, fields, start, size, priority)
+        page = issues_in(answer, self._source)
+        number_in(page, "total", self._source)
+        return page
 
     # -- single issues -----------------------------------------------------------------------------------------
 
