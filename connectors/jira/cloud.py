@@ -176,7 +176,7 @@ class Cloud:
 
     # -- single issues -----------------------------------------------------------------------------------------
 
-    async def histories(self, ids: Sequence[str], priority: Priority) -> dict[str, list[Row]]:
+    async def histories(self, ids: Sequence[str], priority: Priority) -> Mapping[str, list[Row] | None]:
         """In bulk where the site can, one by one elsewhere."""
         if not ids:
             return {}
@@ -187,10 +187,16 @@ class Cloud:
                 if error.status not in (404, 405):
                     raise
                 self._bulk_history = False
-        alone = await together(
-            listed(self._client, f"api/3/issue/{id_}/changelog", scope="history", priority=priority) for id_ in ids
-        )
+        alone = await together(self._history(id_, priority) for id_ in ids)
         return dict(zip(ids, alone, strict=True))
+
+    async def _history(self, id_: str, priority: Priority) -> list[Row] | None:
+        try:
+            return await listed(self._client, f"api/3/issue/{id_}/changelog", scope="history", priority=priority)
+        except Refused as error:
+            if error.status == 404:
+                return None  # deleted since it was listed, or hidden: a census will tell
+            raise
 
     async def _bulk_histories(self, ids: Sequence[str], priority: Priority) -> dict[str, list[Row]]:
         found: dict[str, list[Row]] = {}
