@@ -37,6 +37,9 @@ async def backfill(
     ``started`` is the site's time at the start of this pass.
     """
     flavour = reader.flavour
+    bounded = any(window.start is not None or window.end is not None for window in state.windows)
+    if bounded and not await flavour.moments.exact(container.id):
+        state.windows = []  # they were bounded by epochs, which this site does not read (any more)
     if not state.windows:
         state.began = started
         state.total = await flavour.count(jql.window(container.id, None, None))
@@ -46,11 +49,10 @@ async def backfill(
         async with aclosing(_lanes(reader, container, state)) as pages:
             async for page in pages:
                 yield page
-        seen, count = (
-            sum(window.seen for window in state.windows),
-            await flavour.count(jql.window(container.id, None, state.began)),
-        )
-        if seen >= count * (1 - TOLERANCE) - 3:
+        seen, count = sum(window.seen for window in state.windows), state.total
+        if count is None or seen < _least(count):  # some may be gone since the start
+            count = await flavour.count(jql.window(container.id, None, None))
+        if seen >= _least(count):
             return
         if attempt == 1:  # the search ended early somewhere: read the windows again, whole
             state.windows = [Window(window.start, window.end) for window in state.windows]
@@ -60,12 +62,19 @@ async def backfill(
     )  # fmt: skip
 
 
+def _least(count: int) -> float:
+    """So many must come where so many were counted, as counts are estimates and issues come and go."""
+    return count * (1 - TOLERANCE) - 3
+
+
 async def _windows(reader: "JiraConnector", container: Container, total: int) -> list[Window]:
     """Windows of creation, of about equal length in time, at least as many as there are lanes."""
     if total <= PAGE:
         return [Window(None, None)]
     first, last = await together(reader.flavour.edge(container, order) for order in ("ASC", "DESC"))
     if first is None or last is None or last - first < timedelta(hours=1):
+        return [Window(None, None)]
+    if not await reader.flavour.moments.exact(container.id):
         return [Window(None, None)]
     lanes = reader.config.concurrency
     parts = max(min(lanes * 2, total // PAGE), -(-total // reader.flavour.largest_window), 1)

@@ -5,7 +5,7 @@ than a minute, and say nothing.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,7 +17,8 @@ from requests.cookies import RequestsCookieJar
 
 from connectors.answers import Answer, ask, keep_in_time, parsed, redirected
 from connectors.base import AuthenticationFailed, ConnectorError, RateLimited, Retriable, naming
-from connectors.pacing import Clock, Pacer, Priority, Strikes, persistently, retry_after
+from connectors.jira.sizes import PageSize
+from connectors.pacing import TRIES, Clock, Pacer, Priority, Strikes, persistently, retry_after
 
 #: Reasons that hold for the whole site, not for one endpoint.
 _WHOLE_SITE = ("jira-quota", "global", "tenant")
@@ -47,10 +48,6 @@ class Refused(ConnectorError):
         self.status = status
         self.said = message
         super().__init__(f"answered {status}: {message}", source=source)
-
-
-class Broke(Retriable):
-    """The site failed over this request: 500 and above."""
 
 
 class JiraClient:
@@ -90,36 +87,53 @@ class JiraClient:
         self, path: str, params: Mapping[str, Any] | None = None, *, shape: type[Any] = dict, **how: Any
     ) -> Any:
         """What GET answers, as JSON of the wanted outer shape."""
-        return await self._ask("GET", path, shape, {"params": dict(params or {})}, **how)
+        return await self._ask("GET", path, shape, lambda: {"params": dict(params or {})}, **how)
 
     async def post(self, path: str, body: Mapping[str, Any], **how: Any) -> Any:
         """What POST answers, as a JSON object. Used for searches, and to register hooks."""
-        return await self._ask("POST", path, dict, {"json": dict(body)}, **how)
+        return await self._ask("POST", path, dict, lambda: {"json": dict(body)}, **how)
+
+    async def post_sized(
+        self, path: str, sizes: PageSize, asked: int, body: Callable[[int], Mapping[str, Any]], **how: Any
+    ) -> tuple[Any, int]:
+        """What POST answers to the body for a size of at most ``asked``, and that size: smaller where it fails."""
+        page = sizes.trying(asked)
+        found = await self._ask(
+            "POST", path, dict, lambda: {"json": dict(body(page.size))}, failed=page.failed, tries=page.tries, **how
+        )
+        page.gave()
+        return found, page.size
 
     async def put(self, path: str, body: Mapping[str, Any]) -> Any:
         """What PUT answers, as a JSON object. Only ever used to register hooks."""
-        return await self._ask("PUT", path, dict, {"json": dict(body)})
+        return await self._ask("PUT", path, dict, lambda: {"json": dict(body)})
 
     async def _ask(
         self,
         method: str,
         path: str,
         shape: type[Any],
-        what: dict[str, Any],
+        what: Callable[[], dict[str, Any]],
         *,
         scope: str = "*",
         priority: Priority = Priority.POLL,
-        tries: int = 6,
+        tries: int = TRIES,
+        failed: Callable[[], None] = lambda: None,
     ) -> Any:
         scope = path.split("?")[0] if scope == "*" else scope
 
         async def attempt() -> Any:
             with naming(self.config.name):
                 sent = self.pacer.clock.monotonic()
-                answer = await anyio.to_thread.run_sync(
-                    self._send, method, path, what, limiter=self._threads, abandon_on_cancel=True
-                )
-                return self._accepted(answer, shape, scope, sent)
+                try:
+                    answer = await anyio.to_thread.run_sync(
+                        self._send, method, path, what(), limiter=self._threads, abandon_on_cancel=True
+                    )
+                    return self._accepted(answer, shape, scope, sent)
+                except Retriable as error:
+                    if not isinstance(error, RateLimited):
+                        failed()
+                    raise
 
         return await persistently(self.pacer, attempt, scope=scope, priority=priority, tries=tries)
 
@@ -152,14 +166,12 @@ class JiraClient:
             raise AuthenticationFailed(
                 "the credential is refused (401). Make a new API token, and check `email`", source=source
             )
-        if 400 <= answer.status < 500 and answer.status not in (408, 425):
+        if 400 <= answer.status < 500 and answer.status not in (408, 413, 425):
             if answer.is_html and answer.status == 403:
                 raise AuthenticationFailed("the credential is refused (403, a page of HTML)", source=source)
             raise Refused(answer.status, answer.message().replace(self.config.token, "[redacted]"), source)
         if answer.status == 500 and "limit exceeded" in answer.message().casefold():  # and so it will be next time
             raise Refused(500, answer.message(), source)
-        if answer.status >= 500:
-            raise Broke(f"answered {answer.status}", source=source)
         if answer.status not in (200, 201):
             raise Retriable(f"answered {answer.status}", source=source)
         self._strikes.over(sent)

@@ -11,12 +11,16 @@ from connectors.jira.account import Account
 from connectors.jira.chain import Chain
 from connectors.jira.client import JiraClient, Refused
 from connectors.jira.flavour import PAGE, Step, container, issues_in, listed, number_in
+from connectors.jira.moments import Moments
 from connectors.jira.progress import Window
 from connectors.jira.rows import Row, id_of, rows_of, time_of
+from connectors.jira.sizes import PageSize
 from connectors.pacing import Priority
 
 #: So many issues a page when nothing but ids is asked for.
 _IDS = 5000
+#: So many issues at once where they are asked for by their ids, and so many changes of their histories.
+_BULK, _CHANGES = 100, 1000
 #: The search learns of changes late, by minutes as a rule; a day and a bit is beyond all that was reported.
 _RECENT = timedelta(hours=26)
 
@@ -33,6 +37,9 @@ class Cloud:
         self._account = account
         self._source = client.config.name
         self._bulk_history = True
+        self._sizes = {"issues": PageSize(PAGE), "ids": PageSize(_IDS), "history": PageSize(_CHANGES)}
+        self._sizes |= {"bulk": PageSize(_BULK)}
+        self.moments = Moments(self._first, account)
 
     async def projects(self) -> list[Container]:
         found: dict[str, Container] = {}
@@ -54,9 +61,11 @@ class Cloud:
 
     async def edge(self, container: Container, order: str) -> datetime | None:
         query = f"project = {container.id} ORDER BY created {order}"
-        page = await self.search(query, ["created"], size=1, token=None)
-        rows = rows_of(page["issues"])
+        rows = await self._first(query, ["created"])
         return time_of(rows[0], "created") if rows else None
+
+    async def _first(self, query: str, fields: list[str]) -> list[Row]:
+        return rows_of((await self.search(query, fields, size=1, token=None))["issues"])
 
     # -- searching ---------------------------------------------------------------------------------------------
 
@@ -65,19 +74,24 @@ class Cloud:
         start = window.anchor or window.start
         chain = Chain(self._source)
         known: set[str] = set()
-        query = jql.window(container.id, start, window.end)
+        begin, query = start, await self._window(container, start, window.end)
         while True:
             page = await self._page_of(chain, query, fields, Priority.BACKFILL)
             if page is None:  # the rest of the window, less what is known of its first moment
-                query = jql.window(container.id, start, window.end)
+                query = await self._window(container, start, window.end)
                 continue
             rows = [row for row in page["issues"] if not id_of(row) or id_of(row) not in known]
+            rows = [row for row in rows if _within(row, begin, window.end)]
             known.update(id_of(row) for row in rows)
             start = max((at for row in rows if (at := time_of(row, "created")) is not None), default=start)
             more = chain.follow(page, fruitful=bool(rows))
             yield Step(rows, not more)
             if not more:
                 return
+
+    async def _window(self, container: Container, start: datetime | None, end: datetime | None) -> str:
+        query, _ = await self.moments.window(container.id, start, end, slack=_RECENT)
+        return query
 
     async def changed(
         self, container: Container, cursor: datetime, fields: list[str]
@@ -127,9 +141,15 @@ class Cloud:
         self, query: str, fields: list[str], *, size: int, token: str | None, priority: Priority = Priority.POLL
     ) -> dict[str, Any]:
         """One page of a search, its shape proven."""
-        body: dict[str, Any] = {"jql": query, "fields": fields, "maxResults": size}
-        body |= {"nextPageToken": token} if token else {}
-        page = await self._client.post("api/3/search/jql", body, scope="search", priority=priority)
+        body: dict[str, Any] = {"jql": query, "fields": fields} | ({"nextPageToken": token} if token else {})
+        page, _ = await self._client.post_sized(
+            "api/3/search/jql",
+            self._sizes["ids" if size > PAGE else "issues"],
+            size,
+            lambda most: body | {"maxResults": most},
+            scope="search",
+            priority=priority,
+        )
         return issues_in(page, self._source)
 
     async def present(self, container: Container) -> dict[str, datetime | None]:
@@ -156,7 +176,7 @@ class Cloud:
 
     # -- single issues -----------------------------------------------------------------------------------------
 
-    async def histories(self, ids: Sequence[str], priority: Priority) -> dict[str, list[Row]]:
+    async def histories(self, ids: Sequence[str], priority: Priority) -> Mapping[str, list[Row] | None]:
         """In bulk where the site can, one by one elsewhere."""
         if not ids:
             return {}
@@ -167,21 +187,31 @@ class Cloud:
                 if error.status not in (404, 405):
                     raise
                 self._bulk_history = False
-        alone = await together(
-            listed(self._client, f"api/3/issue/{id_}/changelog", scope="history", priority=priority) for id_ in ids
-        )
+        alone = await together(self._history(id_, priority) for id_ in ids)
         return dict(zip(ids, alone, strict=True))
+
+    async def _history(self, id_: str, priority: Priority) -> list[Row] | None:
+        try:
+            return await listed(self._client, f"api/3/issue/{id_}/changelog", scope="history", priority=priority)
+        except Refused as error:
+            if error.status == 404:
+                return None  # deleted since it was listed, or hidden: a census will tell
+            raise
 
     async def _bulk_histories(self, ids: Sequence[str], priority: Priority) -> dict[str, list[Row]]:
         found: dict[str, list[Row]] = {}
         known: set[tuple[str, str]] = set()
         chain = Chain(self._source)
         while True:
-            body: dict[str, Any] = {"issueIdsOrKeys": list(ids), "maxResults": 1000}
-            page = await self._client.post(
-                "api/3/changelog/bulkfetch", body | ({"nextPageToken": chain.token} if chain.token else {}),
-                scope="history", priority=priority,
-            )  # fmt: skip
+            body = {"issueIdsOrKeys": list(ids)} | ({"nextPageToken": chain.token} if chain.token else {})
+            page, _ = await self._client.post_sized(
+                "api/3/changelog/bulkfetch",
+                self._sizes["history"],
+                _CHANGES,
+                lambda most, body=body: body | {"maxResults": most},  # type: ignore[misc]
+                scope="history",
+                priority=priority,
+            )
             if not isinstance(page.get("issueChangeLogs"), list):
                 raise Unreachable("a page of changelogs has no list of them", source=self._source)
             before = len(known)
@@ -194,16 +224,35 @@ class Cloud:
 
     async def bulk(self, ids: Sequence[str], fields: list[str]) -> tuple[dict[str, Row], set[str]]:
         """Answers are told by the ids that they name: a moved issue comes under its own id and another key."""
-        body = {"issueIdsOrKeys": list(ids), "fields": fields, "fieldsByKeys": False}
-        try:
-            page = await self._client.post("api/3/issue/bulkfetch", body, scope="bulkfetch")
-        except Refused as error:
-            if error.status in (400, 404, 405, 410):
-                return {}, set()  # not of this site: every issue is asked for alone
-            raise
-        if not isinstance(page.get("issues"), list):
-            raise Unreachable("an answer about single issues has no list of them", source=self._source)
-        errors = page.get("issueErrors")
-        failed = {str(one.get("id")) for one in errors or () if isinstance(one, Mapping)}
-        rows = {str(row.get("id")): row for row in page["issues"] if isinstance(row, Mapping)}
-        return {id_: rows[id_] for id_ in ids if id_ in rows}, {id_ for id_ in ids if id_ in failed and id_ not in rows}
+        found: dict[str, Row] = {}
+        unsure: set[str] = set()
+        rest = list(ids)
+        while rest:
+            body = {"fields": fields, "fieldsByKeys": False}
+            try:
+                page, size = await self._client.post_sized(
+                    "api/3/issue/bulkfetch",
+                    self._sizes["bulk"],
+                    len(rest),
+                    lambda most: body | {"issueIdsOrKeys": rest[:most]},  # noqa: B023 - asked in this turn
+                    scope="bulkfetch",
+                )
+            except Refused as error:
+                if error.status in (400, 404, 405, 410):
+                    return found, unsure  # not of this site: every other issue is asked for alone
+                raise
+            if not isinstance(page.get("issues"), list):
+                raise Unreachable("an answer about single issues has no list of them", source=self._source)
+            asked, rest = rest[:size], rest[size:]
+            errors = page.get("issueErrors")
+            failed = {str(one.get("id")) for one in errors or () if isinstance(one, Mapping)}
+            rows = {str(row.get("id")): row for row in page["issues"] if isinstance(row, Mapping)}
+            found |= {id_: rows[id_] for id_ in asked if id_ in rows}
+            unsure |= {id_ for id_ in asked if id_ in failed and id_ not in rows}
+        return found, unsure
+
+
+def _within(row: Any, start: datetime | None, end: datetime | None) -> bool:
+    """Whether an issue belongs to a window; one that tells no time of creation is never left out."""
+    at = time_of(row, "created")
+    return at is None or ((start is None or at >= start) and (end is None or at < end))

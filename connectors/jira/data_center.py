@@ -8,17 +8,17 @@ from connectors.ahead import together
 from connectors.base import Container, Retriable, Unreachable
 from connectors.jira import jql
 from connectors.jira.account import Account
-from connectors.jira.client import Broke, JiraClient, Refused
+from connectors.jira.client import JiraClient, Refused
 from connectors.jira.flavour import PAGE, Step, container, issues_in, number_in
+from connectors.jira.moments import Moments
 from connectors.jira.offsets import REACH, Beyond, Inconsistent, Run
 from connectors.jira.progress import Window
 from connectors.jira.rows import Row, id_of, rows_of, time_of
+from connectors.jira.sizes import LEAST, PageSize
 from connectors.pacing import Priority
 
 #: The page that is asked for where nothing but times is wanted; the site may give less and says so.
 _MOST = 1000
-#: No smaller page is asked for, however often the site fails.
-_LEAST = 25
 #: So often a list is read that does not hang together, and so often one second's issues may move.
 _RUNS, _MOVES = 4, 20
 
@@ -34,8 +34,9 @@ class DataCenter:
         self._client = client
         self._account = account
         self._source = client.config.name
-        self._size = _MOST  #: the largest page that the site was able to give
+        self._whole, self._bare = PageSize(PAGE), PageSize(_MOST)  #: of issues, and of little but their times
         self._ids: dict[str, str] = {}  #: of parents, by key
+        self.moments = Moments(self._first, account)
 
     async def projects(self) -> list[Container]:
         rows = await self._client.get("api/2/project", {"includeArchived": "true"}, shape=list)
@@ -50,9 +51,11 @@ class DataCenter:
 
     async def edge(self, container: Container, order: str) -> datetime | None:
         query = f"project = {container.id} ORDER BY created {order}"
-        page = await self.page(query, ["created"], 0, 1, Priority.POLL)
-        rows = rows_of(page["issues"])
+        rows = await self._first(query, ["created"])
         return time_of(rows[0], "created") if rows else None
+
+    async def _first(self, query: str, fields: list[str]) -> list[Row]:
+        return rows_of((await self.page(query, fields, 0, 1, Priority.POLL))["issues"])
 
     # -- searching ---------------------------------------------------------------------------------------------
 
@@ -62,7 +65,7 @@ class DataCenter:
         What a stopped pass had listed before its anchor is proven by a count first.
         """
         start, before = window.anchor or window.start, window.before
-        if window.anchor is not None and await self.count(jql.window(container.id, window.start, start)) > before:
+        if window.anchor is not None and not await self._known_before(container, window):
             start, before = window.start, 0
         given: dict[str, Any] = {}
         for _ in range(_RUNS):
@@ -76,6 +79,12 @@ class DataCenter:
             except Inconsistent as error:
                 start, before, said = window.start, 0, str(error)
         raise self._never_whole(container, said)
+
+    async def _known_before(self, container: Container, window: Window) -> bool:
+        """Whether all before a window's anchor were listed; not to be told where a bound is no exact one."""
+        if not await self.moments.exact(container.id):
+            return False
+        return await self.count(jql.window(container.id, window.start, window.anchor)) <= window.before
 
     async def present(self, container: Container) -> dict[str, datetime | None]:
         for _ in range(_RUNS):
@@ -108,7 +117,7 @@ class DataCenter:
         since = cursor - timedelta(minutes=jql.NODES_OVERLAP_MIN)
         query, anchor, latest = jql.changed(container.id, since, await self._account.now()), since, since
         known: dict[str, Any] = {}
-        offset, last, moved = 0, "", 0
+        offset, last, moved, coarse = 0, "", 0, timedelta()
         while True:
             start = max(0, offset - 1)
             try:
@@ -120,7 +129,7 @@ class DataCenter:
                 moved += 1
                 if moved > _MOVES:
                     raise Retriable("the issues of one second change faster than they are listed", source=self._source)
-                query, offset = jql.changed_from(container.id, latest), 0
+                (query, coarse), offset = await self.moments.changed_from(container.id, latest), 0
                 continue
             fresh = [row for row in rows if known.get(id_of(row), "") != time_of(row, "updated")]
             known |= {id_of(row): time_of(row, "updated") for row in fresh if id_of(row)}
@@ -131,9 +140,9 @@ class DataCenter:
             if not rows:
                 raise Unreachable(f"the search ends at {start} of {page['total']}", source=self._source)
             latest = max((at for row in rows if (at := time_of(row, "updated")) is not None), default=latest)
-            if latest.replace(microsecond=0) > anchor:
+            if latest.replace(microsecond=0) > anchor + coarse:
                 anchor, offset, moved = latest.replace(microsecond=0), 0, 0
-                query = jql.changed_from(container.id, anchor)
+                query, coarse = await self.moments.changed_from(container.id, anchor)
             else:
                 offset, last = start + len(rows), id_of(rows[-1])
 
@@ -142,26 +151,26 @@ class DataCenter:
 
         Raises Beyond where the site's search does not reach so far.
         """
-        while True:
-            size = min(size, self._size)
-            body = {"jql": query, "fields": fields, "maxResults": size, "startAt": start}
-            small = size <= _LEAST
-            try:
-                answer = await self._client.post(
-                    "api/2/search", body, scope="search", priority=priority, tries=6 if small else 3
-                )
-                page = issues_in(answer, self._source)
-                number_in(page, "total", self._source)
-                return page
-            except Refused as error:
-                if error.status != 500:
-                    raise
-                if start > 0 or small:
-                    raise Beyond(error.said) from error
-            except Unreachable as error:
-                if small or not isinstance(error.__cause__, Broke):
-                    raise
-            self._size = max(_LEAST, size // 2)
+        sizes = self._bare if size > PAGE else self._whole
+        try:
+            answer, _ = await self._client.post_sized(
+                "api/2/search",
+                sizes,
+                size,
+                lambda most: {"jql": query, "fields": fields, "maxResults": most, "startAt": start},
+                scope="search",
+                priority=priority,
+            )
+        except Refused as error:
+            if error.status != 500:
+                raise
+            if start > 0 or min(size, sizes.now) <= LEAST:
+                raise Beyond(error.said) from error
+            sizes.shrink(max(LEAST, min(size, sizes.now) // 2))  # the search does not reach as far as one page
+            return await self.page(query, fields, start, size, priority)
+        page = issues_in(answer, self._source)
+        number_in(page, "total", self._source)
+        return page
 
     # -- single issues -----------------------------------------------------------------------------------------
 

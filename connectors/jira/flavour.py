@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 from connectors.base import Container, Unreachable
 from connectors.jira.client import JiraClient
+from connectors.jira.moments import Moments
 from connectors.jira.progress import Window
 from connectors.jira.rows import Row, id_of, rows_of
 from connectors.pacing import Priority
@@ -29,6 +30,7 @@ class Flavour(Protocol):
     name: str  #: as `connectors.base.Discovery` tells it
     api: str  #: the version of the REST API that single issues are asked of
     largest_window: int  #: a window of creation with more issues is split
+    moments: Moments  #: how its queries are bounded
 
     async def projects(self) -> list[Container]:
         """All that can be seen, archived and trashed ones where the site tells of them."""

@@ -1,4 +1,4 @@
-"""Pure: the JQL we send. Times are relative or epoch milliseconds, which know no time zone."""
+"""Pure: the JQL we send. Times are relative or epoch milliseconds, which know no time zone; see `moments`."""
 
 from datetime import datetime
 from math import ceil
@@ -38,6 +38,17 @@ def changed_from(project: str, since: datetime) -> str:
     """The same from a moment that an issue's ``updated`` told, whole seconds down."""
     bound = milliseconds(since.replace(microsecond=0))
     return f"project = {project} AND updated >= {bound} ORDER BY updated ASC, key ASC"
+
+
+def changed_at(id_: str, at: datetime) -> str:
+    """One issue, if it changed in the minute from that moment on: no other is it that both bounds let through."""
+    bound = milliseconds(at.replace(microsecond=0))
+    return f"id = {id_} AND updated >= {bound} AND NOT updated > {bound + 60_000}"
+
+
+def created_since(project: str, since: datetime, now: datetime) -> str:
+    """Issues of a project created since a moment of the server's clock, oldest first."""
+    return f"project = {project} AND created >= -{minutes_back(since, now)}m ORDER BY created ASC, key ASC"
 
 
 def unordered(query: str) -> str:

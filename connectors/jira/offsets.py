@@ -5,16 +5,18 @@ what is deleted while we page moves all that follows up by one.
 """
 
 from collections.abc import AsyncGenerator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from connectors.base import Unreachable
-from connectors.jira import jql
+from connectors.jira.moments import Moments
 from connectors.jira.rows import id_of, time_of
 from connectors.pacing import Priority
 
 #: So far into a list an offset goes; a search fails beyond 10,000 issues, or fewer where the administrator says so.
 REACH = 8_000
+#: So far a query without epochs reaches back over what is listed: longer than a page takes.
+_SLACK = timedelta(minutes=2)
 
 
 class Inconsistent(Exception):
@@ -27,6 +29,8 @@ class Beyond(Exception):
 
 class Search(Protocol):
     """A site that is searched by offset."""
+
+    moments: Moments
 
     async def page(
         self, query: str, fields: list[str], start: int, size: int, priority: Priority
@@ -58,14 +62,13 @@ class Run:
         """What each page brought, and whether it was the last. Raises Inconsistent where the whole cannot be proven."""
         anchor, offset, last, told, reach = self._start, 0, "", 0, REACH
         fields = [*dict.fromkeys([*fields, "created"])]
+        query, floor = await self._search.moments.window(self._project, anchor, self._end, slack=_SLACK)
         while True:
             start = max(0, offset - 1)
             try:
                 if start + size > max(reach, size):
                     raise Beyond("no offset goes so far")
-                page = await self._search.page(
-                    jql.window(self._project, anchor, self._end), fields, start, size, priority
-                )
+                page = await self._search.page(query, fields, start, size, priority)
             except Beyond as error:
                 if self._latest is None or self._latest == anchor:
                     raise Unreachable(
@@ -73,6 +76,7 @@ class Run:
                     ) from error
                 reach = min(reach, offset)
                 anchor, offset = self._latest, 0
+                query, floor = await self._search.moments.window(self._project, anchor, self._end, slack=_SLACK)
                 continue
             rows: list[Any] = page["issues"]
             if last and not rows:
@@ -81,7 +85,7 @@ class Run:
                 raise Inconsistent(f"the page at {start} does not follow the one before")
             fresh = [row for row in rows if not id_of(row) or id_of(row) not in self._created]
             self._nameless += sum(1 for row in fresh if not id_of(row))
-            told = max(told, self._before + self._older(anchor) + page["total"])
+            told = max(told, self._before + self._older(floor) + page["total"])
             self._created |= {id_of(row): time_of(row, "created") for row in fresh if id_of(row)}
             times = [at for row in rows if (at := time_of(row, "created")) is not None]
             if times:

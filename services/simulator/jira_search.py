@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from services.simulator.jql import InvalidJql, Order, Query, milliseconds, parse
+from services.simulator.jql import Epoch, InvalidJql, Order, Query, milliseconds, parse
 from services.simulator.model import Item
 from services.simulator.world import World
 
@@ -35,6 +35,7 @@ class Search:
         self._world = world
         self._zone = zone
         self.lag = lag
+        self.epoch: Epoch = lambda number: number  #: see `services.simulator.jql.parse`
         self._sorted: dict[object, tuple[list[Item], list[Rank]]] = {}
         self._revision = -1
 
@@ -63,7 +64,7 @@ class Search:
         return max((change.at for change in item.history if change.at <= seen), default=item.created)
 
     def _parse(self, text: str) -> Query:
-        query = parse(text, world=self._world, zone=self._zone, updated=self.updated)
+        query = parse(text, world=self._world, zone=self._zone, updated=self.updated, epoch=self.epoch)
         if not query.bounded:
             raise InvalidJql(
                 "Unbounded JQL queries are not allowed here. Please add a search restriction to your query."

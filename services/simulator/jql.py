@@ -52,12 +52,23 @@ def milliseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
-def parse(text: str, *, world: World, zone: ZoneInfo, updated: Callable[[Item], datetime]) -> Query:
+Epoch = Callable[[int], int] | None
+
+
+def parse(
+    text: str,
+    *,
+    world: World,
+    zone: ZoneInfo,
+    updated: Callable[[Item], datetime],
+    epoch: Epoch = lambda number: number,
+) -> Query:
     """The query of a text, with relative times before the world's now and literals in the account's time zone.
 
-    ``updated`` says when the search index believes that an item was updated. Raises InvalidJql.
+    ``updated`` says when the search index believes that an item was updated; ``epoch`` what moment, in milliseconds,
+    a bare number is taken for, None where it is no date. Raises InvalidJql.
     """
-    return _Reader(text, world, zone, updated).query()
+    return _Reader(text, world, zone, updated, epoch).query()
 
 
 @dataclass
@@ -70,7 +81,10 @@ class _Clause:
 
 
 class _Reader:
-    def __init__(self, text: str, world: World, zone: ZoneInfo, updated: Callable[[Item], datetime]) -> None:
+    def __init__(
+        self, text: str, world: World, zone: ZoneInfo, updated: Callable[[Item], datetime], epoch: Epoch
+    ) -> None:
+        self._epoch = epoch
         self._world = world
         self._zone = zone
         self._updated = updated
@@ -212,8 +226,8 @@ class _Reader:
         if relative := _RELATIVE.fullmatch(text):
             span = timedelta(**{_SPANS[relative[2]]: int(relative[1])})
             return milliseconds(self._world.now + span)
-        if text.isdigit():
-            return int(text)
+        if text.isdigit() and self._epoch is not None:
+            return self._epoch(int(text))
         if text.lower() == "now" and self._peek() == "(":
             self._next()
             self._expect(")")

@@ -1,15 +1,18 @@
 """Issues change, arrive and go while they are read, and clocks disagree: nothing is missed."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
+from connectors.base import Ref
 from connectors.jira.sync import JiraConnector
+from schemas.work import item_uid
 from services.simulator.faults import Fault
 from services.simulator.jira_site import JiraSite
 from services.simulator.serve import serve_in_thread
-from tests.connectors.jira.conftest import Site, page_of_issues, read, seen, to_millisecond
+from tests.connectors.jira.conftest import HISTORY, Site, page_of_issues, read, seen, to_millisecond
 
 
 def restless(site: Site, what: str) -> Fault:
@@ -51,6 +54,27 @@ async def test_nothing_is_missed_while_issues_move(site: Site, connector: JiraCo
     pages += await read(connector, site.there, bytes(pages[-1].checkpoint))
     found = seen(pages)
     assert {id_: found.get(id_) for id_ in site.truth()} == site.truth()
+
+
+@pytest.mark.parametrize("phase", ["backfill", "poll"])
+async def test_an_issue_that_goes_between_its_list_and_its_history_ends_nothing(
+    site: Site, connector: JiraConnector, phase: str
+) -> None:
+    """F38, where histories are read one by one: the others are read, and what went is told of when it is asked for."""
+    site.fill(20)
+    site.faults.add(Fault(when=HISTORY, kind="answer", times=None, status=404, body=b"{}"))
+    pages = await read(connector, site.there) if phase == "poll" else []
+    site.world.advance(site.world.now + timedelta(hours=1))
+    for item in site.project.items:
+        site.world.touch(item)
+    gone = site.project.items[7]
+    asked = Ref(uid=item_uid("j", "issue", gone.id), key=site.world.key(gone), container=site.there.id)
+    site.faults.add(Fault(when=page_of_issues, kind="pass", act=partial(site.world.delete, gone)))
+    later = await read(connector, site.there, bytes(pages[-1].checkpoint) if pages else None)
+    assert later[-1].complete
+    assert seen(later) == site.truth()
+    assert asked.uid not in (await connector.census(site.there)).present
+    assert (await connector.look([asked])).left == {asked.uid: "deleted"}
 
 
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/Los_Angeles", "Asia/Kathmandu"])
