@@ -111,5 +111,5 @@ async def test_a_strategy_that_is_no_text_is_invalid(config: Path) -> None:
     """It is refused as any other invalid file, with its name."""
     (config.parent / "strategy.yaml").write_bytes(b"\xff\xfe")
     async with open_app(load_settings(config, {})[0]) as running:
-        with pytest.raises(InvalidFile, match=r"^strategy\.yaml: cannot be read as text in UTF-8"):
+        with pytest.raises(InvalidFile, match=r"^strategy\.yaml: cannot be read: byte 0 is no text in UTF-8"):
             running.strategy()
