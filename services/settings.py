@@ -66,6 +66,13 @@ def _address(text: str) -> str:
     return text
 
 
+def _database(text: str) -> str:
+    from services.storage.database import driver_url  # SQLAlchemy, only once a configuration is read
+
+    driver_url(text)
+    return text
+
+
 def _board(text: str) -> str:
     if not _BOARD.fullmatch(text):
         raise ValueError("must be the owner and the number of a project board, such as acme/7")
@@ -191,7 +198,7 @@ class Settings(Section):
     """The whole of courseline.yaml. Paths are as written; `folder` is what they are relative to."""
 
     strategy: str = "strategy.yaml"
-    database: str = "sqlite:///courseline.db"
+    database: Annotated[str, AfterValidator(_database)] = "sqlite:///courseline.db"
     stream: Literal["embedded", "kafka"] = "embedded"
     kafka: Kafka = Kafka()
     http: Http = Http()

@@ -57,6 +57,8 @@ async def _test(config: Path, channel: str | None, as_json: bool) -> int:
         raise typer.BadParameter(problem, param_hint="CHANNEL")
     if not configured:
         say(f"{settings.file}: alerts.channels names no channel: nobody would be told of drift")
+        if as_json:
+            typer.echo("[]")
         return FAILED
     tried = [await _tried(channel_for(one, settings)) for one in configured if channel in (None, one.name)]
     if as_json:

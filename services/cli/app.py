@@ -90,6 +90,13 @@ def say(text: str) -> None:
     typer.echo(text, err=True)
 
 
+def given(value: str | None, option: str) -> str:
+    """An option's text without the space around it. Raises BadParameter where there is none."""
+    if value is None or not value.strip():
+        raise typer.BadParameter("must not be empty", param_hint=option)
+    return value.strip()
+
+
 def reported(checks: Sequence["Check"], as_json: bool) -> int:
     """Print checks, each failure with its fix; the exit code they mean."""
     if as_json:
@@ -133,7 +140,7 @@ def guarded(work: Callable[[], int]) -> int:
     from connectors.base import AuthenticationFailed, ConnectorError, Retriable
     from schemas.problems import InvalidFile
     from services.bootstrap import NotMigrated
-    from services.storage.database import InvalidDatabaseURL, is_damaged, is_outage
+    from services.storage.database import is_damaged, is_outage
     from services.storage.migrate import UnknownTables
 
     try:
@@ -141,9 +148,6 @@ def guarded(work: Callable[[], int]) -> int:
     except InvalidFile as error:
         for line in error.lines():
             say(line)
-        return INVALID
-    except InvalidDatabaseURL as error:
-        say(f"courseline.yaml: database: {error}")
         return INVALID
     except (NotMigrated, UnknownTables) as error:
         say(str(error))

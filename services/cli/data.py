@@ -11,6 +11,8 @@ from services.cli.app import CONFIG, OK, Config, app, done, settings_of
 
 _WHAT = ("items", "milestones", "alignments", "ledger", "progress", "findings")
 
+_FIRST_YEAR = 1970
+
 
 @app.command()
 def export(
@@ -25,9 +27,11 @@ def export(
     if form not in ("jsonl", "csv"):
         raise typer.BadParameter("is neither jsonl nor csv", param_hint="--format")
     try:
-        day = date.fromisoformat(as_of) if as_of else None
+        day = date.fromisoformat(as_of) if as_of is not None else None
     except ValueError:
         raise typer.BadParameter("is no date such as 2026-11-23", param_hint="--as-of") from None
+    if day is not None and day.year < _FIRST_YEAR:
+        raise typer.BadParameter("is before there were trackers", param_hint="--as-of")
     done(_export(config, what, form, day))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from services.cli.app import CONFIG, FAILED, OK, Config, Json, app, done, say, settings_of
+from services.cli.app import CONFIG, FAILED, OK, Config, Json, app, done, given, say, settings_of
 
 if TYPE_CHECKING:
     from schemas.events import Finding
@@ -21,12 +21,6 @@ _VERDICTS = ("keep", "adjust", "stop")
 FindingId = Annotated[str, typer.Argument(metavar="FINDING", help="Its id, as `courseline drift` lists it.")]
 By = Annotated[str, typer.Option(help="Who.", show_default=False)]
 Why = Annotated[str, typer.Option(help="The reason, for the record.", show_default=False)]
-
-
-def _given(value: str | None, option: str) -> str:
-    if value is None or not value.strip():
-        raise typer.BadParameter("must not be empty", param_hint=option)
-    return value.strip()
 
 
 def _verdict(value: str) -> Any:
@@ -80,8 +74,8 @@ def decide(
     as_json: Json = False,
 ) -> None:
     """Record a decision about a finding: keep the plan, adjust it, or stop the work."""
-    verdict, by, why = _verdict(decision), _given(by, "--by"), _given(why, "--why")
-    effect = _given(effect, "--effect") if effect is not None else None
+    verdict, by, why = _verdict(decision), given(by, "--by"), given(why, "--why")
+    effect = given(effect, "--effect") if effect is not None else None
     done(_decide(config, finding, verdict, by, why, effect, as_json))
 
 
@@ -119,7 +113,7 @@ _TOLD_AGAIN = {
 @app.command()
 def ack(finding: FindingId, by: By, config: Config = CONFIG, as_json: Json = False) -> None:
     """Acknowledge a finding: somebody knows, and the channels hear of it again only when it is worse, or closes."""
-    done(_ack(config, finding, _given(by, "--by"), as_json))
+    done(_ack(config, finding, given(by, "--by"), as_json))
 
 
 async def _ack(config: Path, ref: str, by: str, as_json: bool) -> int:
@@ -147,7 +141,7 @@ def snooze(
         day = date.fromisoformat(until)
     except ValueError:
         raise typer.BadParameter("is no date such as 2026-12-31", param_hint="--until") from None
-    done(_snooze(config, finding, day, _given(why, "--why"), _given(by, "--by") if by is not None else None, as_json))
+    done(_snooze(config, finding, day, given(why, "--why"), given(by, "--by") if by is not None else None, as_json))
 
 
 async def _snooze(config: Path, ref: str, until: date, why: str, by: str | None, as_json: bool) -> int:
@@ -177,8 +171,8 @@ def review(
     as_json: Json = False,
 ) -> None:
     """Record an appraisal: people looked at a node, the strategy or the plan, and this came of it."""
-    there = [_given(one, "--attendee") for one in attendee or ()]
-    done(_review(config, node, _verdict(decision), _given(by, "--by"), _given(why, "--why"), there, as_json))
+    there = [given(one, "--attendee") for one in attendee or ()]
+    done(_review(config, node, _verdict(decision), given(by, "--by"), given(why, "--why"), there, as_json))
 
 
 async def _review(config: Path, node: str, verdict: Any, by: str, why: str, attendees: list[str], as_json: bool) -> int:

@@ -134,7 +134,7 @@ def demo(
     speed: Annotated[float, typer.Option(min=0, help="Simulated seconds in a second.")] = 3600.0,
     seed: Annotated[int, typer.Option(help="Another seed is another year.")] = 7,
     once: Annotated[bool, typer.Option(help="Sync, print the tree, and exit.")] = False,
-    data: Annotated[Path | None, typer.Option(help="Keep the demo's files in this folder.")] = None,
+    data: Annotated[Path | None, typer.Option(file_okay=False, help="Keep the demo's files in this folder.")] = None,
     http: HttpOption = None,
 ) -> None:
     """A whole organisation on this machine, with work that moves as you watch. No account, nothing to install."""

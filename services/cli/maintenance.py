@@ -62,7 +62,7 @@ def redrive(
     topic: Annotated[str | None, typer.Argument(help="Only this topic.")] = None,
     config: Config = CONFIG,
     everything: Annotated[bool, typer.Option("--all", help="Send all of them again.")] = False,
-    ids: Annotated[list[int] | None, typer.Option("--id", help="Send this one again.")] = None,
+    ids: Annotated[list[int] | None, typer.Option("--id", min=1, max=2**63 - 1, help="Send this one again.")] = None,
     as_json: Json = False,
 ) -> None:
     """List dead letters with their errors, or send them again."""
@@ -195,6 +195,8 @@ async def _db_check(config: Path, as_json: bool) -> int:
         typer.echo(json.dumps({"revision": current, "needed": needed, "ok": current == needed}))
     else:
         typer.echo(f"{'empty' if current is None else f'at revision {current}'}, needed is {needed}")
+        if current != needed:
+            say("`courseline db upgrade` brings it there, or says why it cannot")
     return OK if current == needed else FAILED
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from services.cli.app import CONFIG, FAILED, OK, Config, Json, app, done, say, settings_of
+from services.cli.app import CONFIG, FAILED, OK, Config, Json, app, done, given, say, settings_of
 
 if TYPE_CHECKING:
     from services.bootstrap import PlanSummary
@@ -40,6 +40,7 @@ def apply(
     as_json: Json = False,
 ) -> None:
     """Make the strategy file current. The first one, and every approved one, freezes a baseline."""
+    by, why = (None if text is None else given(text, name) for text, name in ((by, "--by"), (why, "--why")))
     if approve and not (by and why):
         raise typer.BadParameter("needs --by WHO and --why TEXT", param_hint="--approve")
     done(_apply(config, approve, by, why, restate, as_json))
@@ -212,7 +213,7 @@ async def _explain(config: Path, ref: str, as_json: bool) -> int:
         found = await explanation(connection, ref)
         applied = await current_strategy(connection) is not None
     if found is None:
-        say(f"{ref} is no node of the strategy and no item that was read")
+        say(f"{ref[:100]!r} is no node of the strategy and no item that was read")
         if not applied:
             say("no strategy is applied yet; `courseline apply` makes the strategy file current")
         return FAILED

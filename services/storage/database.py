@@ -48,7 +48,7 @@ def driver_url(url: str) -> URL:
     """The URL with the driver we use. Raises InvalidDatabaseURL."""
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise InvalidDatabaseURL(
             "not a database URL; expected sqlite:///FILE or postgresql://USER@HOST/NAME"
         ) from error

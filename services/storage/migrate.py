@@ -53,7 +53,8 @@ async def _recognise(database: Database) -> None:
     if found is None:
         async with database.read() as connection:
             held = await connection.run_sync(lambda sync: set(inspect(sync).get_table_names()))
-        if taken := sorted(held & metadata.tables.keys()):
+        # A file is one program's; a server's schema may be shared, as long as the names are.
+        if taken := sorted(held - {"alembic_version"} if database.is_sqlite else held & metadata.tables.keys()):
             raise UnknownTables(
                 f"the database holds tables that are not Courseline's, {taken[0]} among them; it was left as it is. "
                 "Name another in `database`"

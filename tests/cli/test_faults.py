@@ -76,6 +76,8 @@ def said(found: Result) -> str:
         (b"sources: [{name: j, kind: jira, url: 'https://ada:canary-5f1c@jira.example', token: x}]", "sources[0].url"),
         (b"sources: [{name: j, kind: jira, url: 'https://jira.example', token_file: gone}]", "sources[0].token_file"),
         (b"strategy: gone.yaml", "strategy: there is no such file"),
+        (b"database: mysql://canary-5f1c@db/x", "database: "),
+        (b"database: postgresql://u:canary-5f1c@h:port/d", "database: "),
     ],
 )
 def test_every_command_refuses_a_wrong_configuration_with_3(
@@ -97,7 +99,7 @@ def test_every_command_refuses_a_wrong_configuration_with_3(
 
 def _another_programs(file: Path) -> None:
     with closing(sqlite3.connect(file)) as connection:
-        connection.execute("CREATE TABLE items (a)")
+        connection.execute("CREATE TABLE bookmarks (a)")
 
 
 def _from_the_future(file: Path) -> None:
@@ -153,6 +155,10 @@ def config(tmp_path: Path) -> Path:
         (("redrive", "nowhere"), 2, "is none of work, progress, drift"),
         (("redrive", "--id", "99"), 1, "no dead letter's"),
         (("redrive", "--id", "x"), 2, "Invalid value"),
+        (("redrive", "--id", str(2**64)), 2, "Invalid value"),
+        (("apply", "--approve", "--by", " ", "--why", " "), 2, "must not be empty"),
+        (("export", "items", "--as-of", ""), 2, "is no date"),
+        (("export", "progress", "--as-of", "0001-01-01"), 2, "before there were trackers"),
         (("sync", "--source", "nobody"), 2, "nobody"),
         (("hooks", "check", "--source", "nobody"), 2, "nobody"),
         (("alerts", "test", "nobody"), 2, "nobody"),
