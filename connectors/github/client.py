@@ -9,7 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import anyio.to_thread
@@ -20,8 +20,10 @@ from anyio import CapacityLimiter
 
 from connectors.answers import Answer, ask, keep_in_time, parsed, redirected
 from connectors.base import AuthenticationFailed, ConnectorError, RateLimited, Retriable, Unreachable, naming
+from connectors.github.conditional import Remembered, Unchanged
 from connectors.pacing import DEFAULT_WAIT_S, Clock, Pacer, Priority, Strikes, persistently, retry_after
 
+T = TypeVar("T")
 _VERSION = "2022-11-28"
 _LINK = re.compile(r"<([^>]*)>([^<]*)")
 _REL = re.compile(r"""\brel\s*=\s*["']?([^"';,]+)""", re.IGNORECASE)
@@ -70,6 +72,7 @@ class Listing:
     next: str | None
     last: int | None = None
     partial: str = ""
+    unchanged: bool = False  #: the host said that an earlier answer still holds
 
 
 def rows_of(answer: Answer) -> list[Any]:
@@ -94,6 +97,7 @@ class GitHubClient:
         self._own = threading.local()
         self._opened: list[requests.Session] = []
         self._strikes = Strikes(self.pacer.clock)
+        self._remembered = Remembered(self.pacer.clock)
 
     def _session(self) -> requests.Session:
         found: requests.Session | None = getattr(self._own, "session", None)
@@ -116,13 +120,15 @@ class GitHubClient:
 
     # -- what callers ask for ----------------------------------------------------------------------------------
 
-    async def get(self, path: str, params: Mapping[str, Any] | None = None, **how: Any) -> dict[str, Any]:
-        """What GET answers, as a JSON object."""
+    async def get(
+        self, path: str, params: Mapping[str, Any] | None = None, *, remember: bool = False, **how: Any
+    ) -> dict[str, Any]:
+        """What GET answers, as a JSON object; with ``remember`` by its ETag, as in `page`."""
 
         async def whole() -> dict[str, Any]:
             with naming(self.config.name):
-                found: dict[str, Any] = parsed(await self._once(f"{self.root}/{path}", params), dict)
-                return found
+                _, found = await self._read(f"{self.root}/{path}", params, lambda one: parsed(one, dict), remember)
+                return dict(found)
 
         return await persistently(self.pacer, whole, **how)
 
@@ -142,15 +148,18 @@ class GitHubClient:
         params: Mapping[str, Any] | None = None,
         *,
         decoded: Callable[[Answer], list[Any]] = rows_of,
+        remember: bool = False,
         **how: Any,
     ) -> Listing:
-        """One page of a list; ``path`` may be the address that an earlier page gave as its next."""
+        """One page of a list; ``path`` may be the address that an earlier page gave as its next.
+
+        With ``remember`` the host is asked whether an earlier answer still holds, and that one is given where it does.
+        """
         url = path if path.startswith(("http://", "https://")) else f"{self.root}/{path}"
 
         async def whole() -> tuple[Answer, list[Any]]:
             with naming(self.config.name):
-                answer = await self._once(url, params)
-                return answer, decoded(answer)
+                return await self._read(url, params, decoded, remember)
 
         answer, rows = await persistently(self.pacer, whole, **how)
         links = _links(answer)
@@ -160,6 +169,7 @@ class GitHubClient:
             self._same_origin(links["next"], url) if "next" in links else None,
             int(number[1]) if number else None,
             answer.headers.get("x-github-sso", ""),
+            isinstance(answer, Unchanged),
         )
 
     async def pages(self, path: str, params: Mapping[str, Any] | None = None, **how: Any) -> AsyncIterator[Listing]:
@@ -193,18 +203,42 @@ class GitHubClient:
             )
         return target
 
+    async def _read(
+        self, url: str, params: Mapping[str, Any] | None, decoded: Callable[[Answer], T], remember: bool
+    ) -> tuple[Answer, T]:
+        answer = await self._once(url, params, remember=remember)
+        try:
+            return answer, decoded(answer)
+        except Exception:
+            self._remembered.forget(url, params)
+            raise
+
     async def _once(
-        self, url: str, params: Mapping[str, Any] | None, method: str = "GET", body: Mapping[str, Any] | None = None
+        self,
+        url: str,
+        params: Mapping[str, Any] | None,
+        method: str = "GET",
+        body: Mapping[str, Any] | None = None,
+        *,
+        remember: bool = False,
     ) -> Answer:
         sent = self.pacer.clock.monotonic()
+        asking = self._remembered.ask if remember else ask
         answer = await anyio.to_thread.run_sync(
-            self._send, method, url, dict(params or {}), body, limiter=self._threads, abandon_on_cancel=True
+            self._send, asking, method, url, dict(params or {}), body, limiter=self._threads, abandon_on_cancel=True
         )
         return self._accepted(answer, sent)
 
-    def _send(self, method: str, url: str, params: dict[str, Any], body: Mapping[str, Any] | None) -> Answer:
+    def _send(
+        self,
+        asking: Callable[..., Answer],
+        method: str,
+        url: str,
+        params: dict[str, Any],
+        body: Mapping[str, Any] | None,
+    ) -> Answer:
         for _ in range(5):
-            answer = ask(self._session(), method, url, params=params, json=body)
+            answer = asking(self._session(), method, url, params=params, json=body)
             if answer.status not in (301, 302, 303, 307, 308) or method != "GET":
                 return answer
             url = redirected(answer, url)

@@ -9,6 +9,7 @@ import msgspec
 
 from connectors.base import Unreachable
 from connectors.github.client import GitHubClient, Listing
+from connectors.github.conditional import Stored
 from connectors.github.translate import moment
 
 PAGE = 100
@@ -41,7 +42,7 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 async def issues(
-    client: GitHubClient, repository: str, anchor: datetime | None, began: datetime
+    client: GitHubClient, repository: str, anchor: datetime | None, began: datetime, stored: Stored | None = None
 ) -> AsyncGenerator[Batch, None]:
     """Issues changed at or after ``anchor`` (None: all), oldest change first.
 
@@ -50,15 +51,20 @@ async def issues(
     page that holds nothing new and names no next one, so that a lost link, or a page cut short, ends nothing early.
     What changed after ``began``, the host's time at the start of the pass, belongs to the next pass.
 
+    With ``stored`` pages are asked for by their ETags, and a first page that was proven to be the whole list is the
+    end while it is unchanged.
+
     Raises Withheld, and Unreachable where the list repeats itself.
     """
     where = f"repositories/{repository}/issues"
+    remember, first, batches = stored is not None, anchor, 0
     known: dict[Any, Any] = {}
     forgotten: datetime | None = None  # what changed last before this was read, whether or not it is still known
     follow: str | None = None
     number, barren = 1, 0
     while True:
-        page = await (client.page(follow) if follow else client.page(where, _asked(anchor, number)))
+        asked = (follow, None) if follow else (where, _asked(anchor, number))
+        page = await client.page(*asked, remember=remember)
         if "partial-results" in page.partial:
             raise Withheld(page.partial)
         rows = [kept(row) for row in page.rows]
@@ -68,12 +74,17 @@ async def issues(
         moved = in_order and last is not None and last >= _FOUNDED and (anchor is None or last > anchor)
         anchor = last if moved else anchor
         if fresh:
+            batches += 1
             yield Batch(fresh, anchor)
+            if stored is not None and batches == 1 and page.unchanged and first is not None and stored.whole == first:
+                return
         if moved and last is not None and len(known) > _MOST_KNOWN:
             forgotten = last
             known = {key: at for key, at in known.items() if not _is_before(at, last)}
         late = moved and last is not None and last > began
         if page.next is None and len(rows) < PAGE and (late or not fresh):
+            if stored is not None:
+                stored.whole = first if batches == 1 and not fresh else None
             return
         barren = 0 if fresh else barren + 1
         if barren > len(known) + 2 or (follow is not None and page.next == follow):

@@ -30,15 +30,16 @@ from connectors.base import (
 from connectors.github import census, registration
 from connectors.github.boards import Boards
 from connectors.github.client import GitHubClient, GitHubConfig, Refused
+from connectors.github.conditional import Stored, bucket
 from connectors.github.events import Histories
 from connectors.github.lists import PAGE, Batch, Withheld, issues
 from connectors.github.numbers import IssueIds
-from connectors.github.translate import milestone, parent_name, work_item
+from connectors.github.translate import milestone, moment, parent_name, work_item
 from connectors.pacing import Clock
 from connectors.text import clean
 from schemas.work import Gap, Milestone, Quarantined, WorkItem, item_uid
 
-#: Index lag and clock differences that a poll reaches back over.
+#: Index lag and clock differences that a poll reaches back over at least; and while the events of an issue may lag.
 OVERLAP = timedelta(minutes=5)
 #: Pages of issues that are read ahead, while their events are read or the one before is stored.
 _AHEAD = 12
@@ -66,6 +67,7 @@ class GitHubConnector:
         self.client = GitHubClient(config, clock)
         self.ids = IssueIds()
         self._boards = Boards(self)
+        self._stored: dict[str, Stored] = {}  #: by the container's id
 
     @property
     def requests(self) -> int:
@@ -83,7 +85,7 @@ class GitHubConnector:
         gaps: list[Gap] = []
         for name in self.config.repositories:
             try:
-                row = await self.client.get(f"repos/{quote(name)}")
+                row = await self.client.get(f"repos/{quote(name)}", remember=True)
                 one = _container(row)
                 if one is not None:
                     found[one.id] = one
@@ -109,7 +111,7 @@ class GitHubConnector:
 
     async def _meta(self) -> Mapping[str, Any]:
         try:
-            return await self.client.get("meta")
+            return await self.client.get("meta", remember=True)
         except Refused as error:
             if error.status in (404, 403):
                 raise Unreachable(
@@ -119,7 +121,7 @@ class GitHubConnector:
             raise Unreachable(str(error), source=self.source) from error
 
     async def _list_repositories(self, path: str, named: str, found: dict[str, Container], gaps: list[Gap]) -> None:
-        async for page in self.client.pages(path, {"per_page": PAGE}):
+        async for page in self.client.pages(path, {"per_page": PAGE}, remember=True):
             for row in page.rows:
                 one = _container(row)
                 if one is not None:
@@ -140,32 +142,45 @@ class GitHubConnector:
         state = _CHECKPOINT.decode(checkpoint) if checkpoint else Checkpoint()
         histories = Histories(self.client, container.id, partial(self.ids.note, container.key))
         try:
-            milestones = await self._milestones(container)
+            milestones = await self._milestones(container, remember=checkpoint is not None)
             began = self._now()
             state.began = state.began or began
             yield Page(container=container.key, milestones=tuple(milestones), checkpoint=_encoded(state))
             titles = {one.title: one.uid for one in milestones}
-            anchor = state.anchor or (state.cursor - OVERLAP if state.cursor else None)
-            async with aclosing(ahead(self._batches(container, anchor, began), _AHEAD)) as batches:
+            anchor = state.anchor or (bucket(state.cursor - OVERLAP) if state.cursor else None)
+            stored = self._known_of(container, state)
+            poll = stored if anchor is not None and state.anchor is None else None
+            async with aclosing(ahead(self._batches(container, anchor, began, poll), _AHEAD)) as batches:
                 async for batch in batches:
                     state.anchor = batch.anchor or state.anchor
-                    yield await self._page(container, state, batch.rows, titles, histories)
+                    rows = stored.new(batch.rows)
+                    if rows:
+                        yield await self._page(container, state, rows, titles, histories)
+                        stored.note(row for row in rows if _settled(row, began))
         except Refused as error:
             raise Skippable(census.refusal(self.source, container.key, error)) from error
         except Withheld as error:
             raise Skippable(census.withheld(self.source, container.key, error.said)) from error
         finally:
             await histories.aclose()
+        stored.complete(state.began)
+        self._stored[container.id] = stored
         yield Page(container=container.key, checkpoint=_encoded(Checkpoint(cursor=state.began)), complete=True)
+
+    def _known_of(self, container: Container, state: Checkpoint) -> Stored:
+        """What is proven to be stored; nothing where the checkpoint is not the one that our last pass ended with."""
+        found = self._stored.pop(container.id, None)
+        fits = found is not None and state.anchor is None and state.cursor is not None and found.cursor == state.cursor
+        return found if found is not None and fits else Stored()
 
     def _now(self) -> datetime:
         """The host's time by its last answer; where it tells none, ours of yesterday, since ours may be wrong."""
         return self.client.server_time or self.client.pacer.clock.now() - _UNKNOWN_CLOCK
 
-    async def _milestones(self, container: Container) -> list[Milestone]:
+    async def _milestones(self, container: Container, *, remember: bool = False) -> list[Milestone]:
         path = f"repositories/{container.id}/milestones"
         found: dict[str, Milestone] = {}
-        async for page in self.client.pages(path, {"state": "all", "per_page": PAGE}):
+        async for page in self.client.pages(path, {"state": "all", "per_page": PAGE}, remember=remember):
             if "partial-results" in page.partial:
                 raise Withheld(page.partial)
             for row in page.rows:
@@ -175,9 +190,9 @@ class GitHubConnector:
         return list(found.values())
 
     async def _batches(
-        self, container: Container, anchor: datetime | None, began: datetime
+        self, container: Container, anchor: datetime | None, began: datetime, stored: Stored | None
     ) -> AsyncGenerator[Batch, None]:
-        async with aclosing(issues(self.client, container.id, anchor, began)) as batches:
+        async with aclosing(issues(self.client, container.id, anchor, began, stored)) as batches:
             async for batch in batches:
                 for row in batch.rows:
                     self.note(container.key, row)
@@ -284,6 +299,12 @@ class GitHubConnector:
         if left is not None:
             checks.append(Check(name=f"{name}: rate limit", ok=True, detail=f"{left} requests left"))
         return checks
+
+
+def _settled(row: Any, began: datetime) -> bool:
+    """Whether the events of an issue cannot lag behind it any more."""
+    updated = moment(row.get("updated_at")) if isinstance(row, Mapping) else None
+    return updated is not None and updated < began - OVERLAP
 
 
 def _encoded(checkpoint: Checkpoint) -> msgspec.Raw:

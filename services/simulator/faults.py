@@ -31,6 +31,7 @@ class Asked:
     path: str
     query: str
     body: bytes = b""
+    known: str = ""  #: its If-None-Match
     status: int = 0
     fault: "Fault | None" = None
     early: bool = False  #: it came before a wait that we had asked for was over
@@ -136,7 +137,8 @@ class Faults:
     async def _answer(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         body = await _read(receive)
         query = scope["query_string"].decode("latin-1")
-        asked = Asked(self._monotonic(), scope["method"], scope["path"], query, body)
+        known = dict(scope["headers"]).get(b"if-none-match", b"").decode("latin-1")
+        asked = Asked(self._monotonic(), scope["method"], scope["path"], query, body, known)
         self.asked.append(asked)
         asked.fault = fault = self._choose(asked)
 
