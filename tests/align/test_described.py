@@ -114,7 +114,7 @@ def test_without_expressions_nothing_is_gathered(monkeypatch: pytest.MonkeyPatch
     def refuse(*_: Any) -> None:
         raise AssertionError("was gathered")
 
-    for name in ("_status", "_updated", "_finished"):
+    for name in ("status_at", "updated_at", "finished_at"):
         monkeypatch.setattr(described, name, refuse)
     assert aligned("{label: growth}", done(1, "2026-03-02", labels=("growth",)))[0][1] == ["OBJ-1"]
     with pytest.raises(AssertionError):

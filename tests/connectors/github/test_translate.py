@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connectors.github.translate import due_day, milestone, moment, parent_name, work_item
@@ -205,6 +205,7 @@ JSON = st.recursive(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from([*a_row(), "pull_request", "type"]), JSON))
 def test_no_row_breaks_the_translation(values: dict[str, Any]) -> None:
     """Any JSON in any field gives an item or a quarantined row."""
