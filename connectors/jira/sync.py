@@ -31,6 +31,7 @@ from connectors.jira.data_center import DataCenter
 from connectors.jira.flavour import Flavour
 from connectors.jira.progress import Checkpoint
 from connectors.jira.rows import id_of, rows_of
+from connectors.jira.sprints import Sprints
 from connectors.jira.translate import Site, milestone, parent_key, site, work_item
 from connectors.pacing import Clock, Priority
 from schemas.work import Gap, Milestone, Quarantined, WorkItem
@@ -46,6 +47,7 @@ class JiraConnector:
         self.account = Account(self.client)
         self.flavour: Flavour = Cloud(self.client, self.account)  #: until the site says which it is
         self._site: Site | None = None
+        self._sprints = Sprints(self.client)
         self.states: dict[str, str] = {}  #: of the projects by id, as last seen
 
     @property
@@ -160,9 +162,14 @@ class JiraConnector:
         )
 
     async def _milestones(self, container: Container) -> list[Milestone]:
-        rows = await self.flavour.versions(container)
+        rows, sprints = await both(self.flavour.versions(container), self._sprints_of(container))
         url = self.config.url.rstrip("/")
-        return [one for row in rows if (one := milestone(row, self.source, container.key, url)) is not None]
+        versions = [one for row in rows if (one := milestone(row, self.source, container.key, url)) is not None]
+        return [*versions, *sprints]
+
+    async def _sprints_of(self, container: Container) -> list[Milestone]:
+        assert self._site is not None
+        return await self._sprints.of(container) if self._site.sprints else []
 
     async def _poll(self, container: Container, state: Checkpoint) -> AsyncGenerator[Page, None]:
         assert state.cursor is not None

@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 
 from connectors.history import with_history
+from connectors.jira.sprint_ids import FIELD as SPRINT_FIELD
+from connectors.jira.sprint_ids import ids_in, ids_of_change
 from connectors.text import LONGEST_TITLE, clean, names
 from schemas.work import (
     FieldValue,
@@ -50,13 +52,14 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     epic_link: tuple[str, ...] = ()  #: ids of the fields that hold the key of a parent
     fields: dict[str, str] = {}  #: our name -> field id
     team: str | None = None
+    sprints: tuple[str, ...] = ()  #: ids of the fields that hold sprints
 
     def wanted(self) -> list[str]:
         """The fields to ask for: no person, no description, no comment."""
         return [
             "summary", "status", "issuetype", "project", "parent", "resolution", "resolutiondate", "created", "updated",
             "duedate", "labels", "components", "fixVersions", "timeoriginalestimate", "timespent",
-            *self.points, *self.epic_link, *self.fields.values(), *([self.team] if self.team else []),
+            *self.points, *self.epic_link, *self.sprints, *self.fields.values(), *([self.team] if self.team else []),
         ]  # fmt: skip
 
 
@@ -93,6 +96,7 @@ def site(
             ),
             fields={ours: id_ for ours, name in named.items() if (id_ := found(name)) is not None},
             team=found(team) if team else None,
+            sprints=tuple(id_ for id_, field in by_id.items() if _custom(field) == SPRINT_FIELD),
         ),
         missing,
     )
@@ -252,13 +256,7 @@ def _work_item(issue: Any, histories: Sequence[Mapping[str, Any]], site: Site, i
         resolution_name=resolution_name,
         labels=labels,
         components=components,
-        milestones=tuple(
-            sorted(
-                milestone_uid(site.source, "version", row["id"])
-                for row in _rows(fields.get("fixVersions"))
-                if row.get("id")
-            )
-        ),
+        milestones=_milestones(fields, site),
         parent=_parent(fields, site) or _uid(ids.get(parent_key(issue, site) or ""), site),
         estimate_points=next((found for id_ in site.points if (found := number(fields.get(id_))) is not None), None),
         original_estimate_s=seconds(fields.get("timeoriginalestimate")),
@@ -270,6 +268,13 @@ def _work_item(issue: Any, histories: Sequence[Mapping[str, Any]], site: Site, i
         truncated=cut_labels or cut_components or len(str(fields.get("summary") or "")) > LONGEST_TITLE,
     )
     return with_history(item, transitions(histories, item, site), former_keys(histories, key))
+
+
+def _milestones(fields: Mapping[str, Any], site: Site) -> tuple[str, ...]:
+    versions = [row["id"] for row in _rows(fields.get("fixVersions")) if row.get("id")]
+    sprints = [id_ for field in site.sprints for id_ in ids_in(fields.get(field))]
+    found = {milestone_uid(site.source, "version", id_) for id_ in versions}
+    return tuple(sorted(found | {milestone_uid(site.source, "sprint", id_) for id_ in sprints}))
 
 
 def parent_key(issue: Any, site: Site) -> str | None:
@@ -366,9 +371,16 @@ def _values(
         spent = folded == "timespent"
         ends = (seconds(change.get("from")), seconds(change.get("to")))
         return ("time_spent_s" if spent else "original_estimate_s"), ends
+    if field_id in site.sprints or (not field_id and name == "Sprint" and site.sprints):
+        before, after = (
+            {milestone_uid(site.source, "sprint", id_) for id_ in ids_of_change(change.get(end))}
+            for end in ("from", "to")
+        )
+        return "milestones", _undone(lists["milestones"], before - after, after - before)
     if name in ("Component", "Fix Version"):
         kind: TransitionField = "components" if name == "Component" else "milestones"
-        return kind, _undone(lists[kind], *(_entry(change, end, kind, site) for end in ("from", "to")))
+        removed, added = ({_entry(change, end, kind, site) or ""} - {""} for end in ("from", "to"))
+        return kind, _undone(lists[kind], removed, added)
     return None, (None, None)
 
 
@@ -383,12 +395,10 @@ def _entry(change: Mapping[str, Any], end: str, kind: str, site: Site) -> str | 
     return milestone_uid(site.source, "version", id_) if isinstance(id_, str) and id_ else None
 
 
-def _undone(now: set[str], removed: str | None, added: str | None) -> tuple[Past, Past]:
+def _undone(now: set[str], removed: set[str], added: set[str]) -> tuple[Past, Past]:
     after: Past = sorted(now)
-    if added is not None:
-        now.discard(added)
-    if removed is not None:
-        now.add(removed)
+    now -= added
+    now |= removed
     return sorted(now), after
 
 

@@ -11,10 +11,10 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.simulator.answers import Dated, number, page_size
-from services.simulator.jira_fields import FIELD_ROWS, PARENT_FIELD, STATUSES
+from services.simulator.jira_fields import FIELD_ROWS, PARENT_FIELD, SPRINT, STATUSES
 from services.simulator.jira_shapes import Row, chosen, history, issue, person, project
 from services.simulator.jira_site import JiraSite, Refused
-from services.simulator.model import Item
+from services.simulator.model import Item, Sprint
 
 #: Beyond so many issues a search fails (jira.search.platform.max.result.window).
 WINDOW = 10_000
@@ -56,7 +56,7 @@ class JiraDataCenter(JiraSite):
             Route("/search", self._shut(self.find_by_offset), methods=["POST"]),
             Route("/issue/{issue}", self._shut(self.whole_issue)),
         ]
-        return Dated(self._balanced(Starlette(routes=[Mount("/rest/api/2", routes=routes)])), self.world)
+        return Dated(self._balanced(Starlette(routes=[Mount("/rest/api/2", routes=routes), *self.agile()])), self.world)
 
     def _balanced(self, app: ASGIApp) -> ASGIApp:
         """The nodes behind one address."""
@@ -110,6 +110,8 @@ class JiraDataCenter(JiraSite):
 
     def _issue(self, item: Item, row: Row, wanted: Iterable[str]) -> Row:
         """An issue whose parent is a field of its own for sub-tasks only; else there is the key of an epic or above."""
+        if SPRINT in row.get("fields", {}):
+            row["fields"][SPRINT] = [_in_text(self.world.sprints[one]) for one in item.sprints] or None
         parent = self.world.items.get(item.parent) if item.parent is not None else None
         if parent is not None and item.type != "Sub-task":
             row.get("fields", {}).pop("parent", None)
@@ -128,3 +130,12 @@ class JiraDataCenter(JiraSite):
                     detail["field"] = "Parent" if item.type == "Sub-task" else "Epic Link"
             row["changelog"] = {"startAt": 0, "maxResults": len(rows), "total": len(rows), "histories": rows}
         return row
+
+
+def _in_text(found: Sprint) -> str:
+    """A sprint as the toString of its class, which is what a Data Center gives."""
+    start = f"{found.start:%Y-%m-%dT%H:%M:%S}.000Z" if found.start else "<null>"
+    return (
+        f"com.atlassian.greenhopper.service.sprint.Sprint@{found.id:x}[id={found.id},rapidViewId={found.container},"
+        f"state={found.state.upper()},name={found.title},startDate={start},goal=,sequence={found.id}]"
+    )

@@ -23,7 +23,7 @@ from services.simulator.jira_fields import (
     points_field,
     status,
 )
-from services.simulator.model import CATEGORIES, Change, Container, Edit, Item, Milestone, first_state
+from services.simulator.model import CATEGORIES, Change, Container, Edit, Item, Milestone, Sprint, first_state
 from services.simulator.world import World
 
 Row = dict[str, Any]
@@ -146,6 +146,21 @@ def _detail(field: str, field_id: str | None, before: tuple[Any, Any], after: tu
     return row if field_id is None else row | {"fieldId": field_id}
 
 
+def sprint(found: Sprint) -> Row:
+    """A sprint, as its board and the issues in it tell it."""
+    row: Row = {
+        "id": found.id,
+        "self": f"{CLOUD}/rest/agile/1.0/sprint/{found.id}",
+        "state": found.state,
+        "name": found.title,
+        "originBoardId": found.container,
+        "boardId": found.container,
+        "goal": "",
+    }
+    times = {"startDate": found.start, "endDate": found.end, "completeDate": found.completed}
+    return row | {name: f"{moment:%Y-%m-%dT%H:%M:%S}.000Z" for name, moment in times.items() if moment}
+
+
 def _details(world: World, item: Item, change: Change, edit: Edit) -> Iterator[Row]:
     where = world.containers[item.container]
     before, after = edit.before, edit.after
@@ -166,6 +181,10 @@ def _details(world: World, item: Item, change: Change, edit: Edit) -> Iterator[R
                 pair = (str(id_), _version_name(world, id_))
                 absent = (None, None)
                 yield _detail("Fix Version", "fixVersions", *((pair, absent) if id_ in before else (absent, pair)))
+        case "sprints":
+            held = ([world.sprints[id_] for id_ in one] for one in (before, after))
+            sides = [(", ".join(str(one.id) for one in some), ", ".join(one.title for one in some)) for some in held]
+            yield _detail("Sprint", SPRINT, *sides)
         case "parent":
             # Jira Cloud gives this one without a fieldId
             yield _detail(PARENT_FIELD, None, *((_text(one), _key(world, one)) for one in (before, after)))
@@ -319,7 +338,7 @@ FIELDS: dict[str, Callable[[World, Item], Any]] = {
     "security": lambda world, item: None,
     STORY_POINTS: _in_points_of(False),
     STORY_POINT_ESTIMATE: _in_points_of(True),
-    SPRINT: lambda world, item: None,
+    SPRINT: lambda world, item: [sprint(world.sprints[one]) for one in item.sprints] or None,
     GOAL: lambda world, item: goal_option(item.goal),
     TEAM: lambda world, item: {"id": _team_id(item.team), "name": item.team} if item.team else None,
 }

@@ -27,7 +27,7 @@ from services.simulator.jira_fields import (
     TYPES,
 )
 from services.simulator.jira_search import Search
-from services.simulator.jira_shapes import Row, chosen, history, issue, person, project, timestamp, version
+from services.simulator.jira_shapes import Row, chosen, history, issue, person, project, sprint, timestamp, version
 from services.simulator.jql import InvalidJql
 from services.simulator.model import Container, Item
 from services.simulator.registrations import Registrations, jira_hook
@@ -99,7 +99,14 @@ class JiraSite:
         ]
         mounts = [Mount(f"/rest/api/{number_}", routes=routes) for number_ in ("2", "3", "latest")]
         tenant = Route("/_edge/tenant_info", self._open(self.tenant))
-        return Dated(Starlette(routes=[*mounts, tenant, *self._registering()]), self.world)
+        return Dated(Starlette(routes=[*mounts, tenant, *self.agile(), *self._registering()]), self.world)
+
+    def agile(self) -> list[Route]:
+        """Jira Software's boards: one for each project."""
+        return [
+            Route("/rest/agile/1.0/board", self._shut(self.boards)),
+            Route("/rest/agile/1.0/board/{project}/sprint", self._shut(self.sprints)),
+        ]
 
     def _registering(self) -> list[Route]:
         path = "/rest/webhooks/1.0/webhook"
@@ -230,6 +237,20 @@ class JiraSite:
 
     def versions(self, request: Request, asked: Row) -> list[Row]:
         return [version(one, self.world.now.date()) for one in self._container(request).milestones]
+
+    def boards(self, request: Request, asked: Row) -> Row:
+        named = request.query_params.get("projectKeyOrId")
+        found = [one for one in self.world.containers.values() if one.tracker == "jira" and one.state == "live"]
+        rows: list[Row | None] = [
+            {"id": one.id, "name": f"{one.key} board", "type": "scrum", "location": {"projectId": one.id}}
+            for one in found
+            if named in (None, one.key, str(one.id))
+        ]
+        return self._page(request, rows)
+
+    def sprints(self, request: Request, asked: Row) -> Row:
+        where = self._container(request)
+        return self._page(request, [sprint(one) for one in self.world.sprints.values() if one.container == where.id])
 
     # -- searching -----------------------------------------------------------------------------------------------
 

@@ -55,6 +55,7 @@ class Item:
     labels: tuple[str, ...] = ()
     components: tuple[str, ...] = ()
     milestones: tuple[int, ...] = ()
+    sprints: tuple[int, ...] = ()
     parent: int | None = None
     points: float | None = None
     estimate_s: int | None = None
@@ -86,6 +87,22 @@ class Milestone:
     due: date | None = None
     closed: datetime | None = None  #: released, or closed
     archived: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Sprint:
+    """A stretch of work on a Scrum board; ``completed`` is when somebody closed it."""
+
+    id: int
+    container: int  #: whose board it is on
+    title: str
+    start: datetime | None = None
+    end: datetime | None = None
+    completed: datetime | None = None
+
+    @property
+    def state(self) -> str:
+        return "closed" if self.completed else "active" if self.start else "future"
 
 
 @dataclass(slots=True, eq=False)

@@ -22,6 +22,7 @@ from services.simulator.model import (
     Edit,
     Item,
     Milestone,
+    Sprint,
     Tracker,
 )
 
@@ -48,6 +49,7 @@ class World:
         self.revision = 0  #: grows with every change, so that readers can keep what they sorted
         self.containers: dict[int, Container] = {}
         self.milestones: dict[int, Milestone] = {}
+        self.sprints: dict[int, Sprint] = {}
         self.items: dict[int, Item] = {}
         self.deleted: dict[tuple[int, int], int] = {}  #: container and number of what is gone, with its id
         self.transferred: dict[tuple[int, int], int] = {}  #: container and number to the id that it has now
@@ -138,6 +140,20 @@ class World:
         self.milestones[found.id] = found
         self.revision += 1
         return found
+
+    def add_sprint(self, container: Container, title: str, **values: Any) -> Sprint:
+        with self.lock:
+            found = Sprint(next(self._rows), container.id, title, **values)
+            self.sprints[found.id] = found
+            self.revision += 1
+            return found
+
+    def set_sprint(self, sprint: Sprint, **values: Any) -> None:
+        """Change title, start, end or completed; its issues are not touched by it."""
+        with self.lock:
+            for name, value in values.items():
+                setattr(sprint, name, value)
+            self.revision += 1
 
     def set_milestone(self, milestone: Milestone, **values: Any) -> None:
         """Change title, start, due, closed or archived; items are not touched by it, as with both vendors."""
