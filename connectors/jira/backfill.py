@@ -3,10 +3,9 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from connectors.ahead import together
 from connectors.base import (
     AuthenticationFailed,
     ConnectorError,
@@ -17,70 +16,53 @@ from connectors.base import (
     Retriable,
     Skippable,
 )
-from connectors.jira import jql
-from connectors.jira.chain import TOLERANCE
+from connectors.jira import jql, windows
 from connectors.jira.client import Refused
-from connectors.jira.flavour import PAGE, Step
+from connectors.jira.flavour import Step
 from connectors.jira.progress import Checkpoint, Window
 from connectors.pacing import Priority
-from schemas.work import WorkItem
 
 if TYPE_CHECKING:
     from connectors.jira.sync import JiraConnector
 
+#: So often windows are read that give less than is counted, each time in halves.
+_READINGS = 4
+
 
 async def backfill(
-    reader: "JiraConnector", container: Container, state: Checkpoint, started: datetime
+    reader: "JiraConnector", container: Container, state: Checkpoint, started: datetime, total: int | None
 ) -> AsyncGenerator[Page, None]:
     """All issues of a project, as far as ``state`` does not know them yet; it goes on in ``state``.
 
-    ``started`` is the site's time at the start of this pass.
+    ``started`` is the site's time at the start of this pass, ``total`` a count of the issues, where it was taken.
     """
-    flavour = reader.flavour
     bounded = any(window.start is not None or window.end is not None for window in state.windows)
-    if bounded and not await flavour.moments.exact(container.id):
+    if bounded and not await reader.flavour.moments.exact(container.id):
         state.windows = []  # they were bounded by epochs, which this site does not read (any more)
     if not state.windows:
         state.began = started
-        state.total = await flavour.count(jql.window(container.id, None, None))
-        state.windows = await _windows(reader, container, state.total)
+        state.total = total if total is not None else await count(reader, container)
+        state.windows = await windows.planned(reader, container, state.total)
         yield reader.page(container, state, [])
-    for attempt in (1, 2):
+    for _ in range(_READINGS):
         async with aclosing(_lanes(reader, container, state)) as pages:
             async for page in pages:
                 yield page
-        seen, count = sum(window.seen for window in state.windows), state.total
-        if count is None or seen < _least(count):  # some may be gone since the start
-            count = await flavour.count(jql.window(container.id, None, None))
-        if seen >= _least(count):
+        seen, again = sum(window.seen for window in state.windows), await windows.short(reader, container, state)
+        if not again:
             return
-        if attempt == 1:  # the search ended early somewhere: read the windows again, whole
-            state.windows = [Window(window.start, window.end) for window in state.windows]
+        kept = [window for window in state.windows if window not in again]
+        state.windows = kept + await windows.to_read_again(reader, container, again)
+        yield reader.page(container, state, [])
     raise Retriable(
-        f"the search ended normally after {seen} of about {count} issues, twice", source=reader.source,
-        container=container.key,
+        f"the search ended normally after {seen} of about {state.total} issues, {_READINGS} times",
+        source=reader.source, container=container.key,
     )  # fmt: skip
 
 
-def _least(count: int) -> float:
-    """So many must come where so many were counted, as counts are estimates and issues come and go."""
-    return count * (1 - TOLERANCE) - 3
-
-
-async def _windows(reader: "JiraConnector", container: Container, total: int) -> list[Window]:
-    """Windows of creation, of about equal length in time, at least as many as there are lanes."""
-    if total <= PAGE:
-        return [Window(None, None)]
-    first, last = await together(reader.flavour.edge(container, order) for order in ("ASC", "DESC"))
-    if first is None or last is None or last - first < timedelta(hours=1):
-        return [Window(None, None)]
-    if not await reader.flavour.moments.exact(container.id):
-        return [Window(None, None)]
-    lanes = reader.config.concurrency
-    parts = max(min(lanes * 2, total // PAGE), -(-total // reader.flavour.largest_window), 1)
-    step = (last - first) / parts
-    bounds = [(first + step * part).replace(microsecond=0) for part in range(1, parts)]
-    return [Window(start, end) for start, end in zip([None, *bounds], [*bounds, None], strict=True)]
+async def count(reader: "JiraConnector", container: Container) -> int:
+    """How many issues a project has, as far as the site can tell."""
+    return await reader.flavour.count(jql.window(container.id, None, None))
 
 
 async def _lanes(reader: "JiraConnector", container: Container, state: Checkpoint) -> AsyncGenerator[Page, None]:
@@ -108,10 +90,7 @@ async def _lanes(reader: "JiraConnector", container: Container, state: Checkpoin
             window, entries, step = arrived
             if step.anchor is not None:
                 window.anchor, window.before = step.anchor, step.before
-            elif entries:
-                window.anchor = entries[-1].created_at if isinstance(entries[-1], WorkItem) else window.anchor
-            window.seen += len(entries)
-            window.done = step.last
+            window.seen, window.done = step.seen, step.last
             yield reader.page(container, state, entries)
         await lanes
     except BaseExceptionGroup as group:

@@ -74,6 +74,9 @@ class Cloud:
         start = window.anchor or window.start
         chain = Chain(self._source)
         known: set[str] = set()
+        # An older checkpoint does not tell what came before its anchor: those of its moment are counted twice then.
+        seen = (window.before or window.seen) if window.anchor is not None else 0
+        latest = 0  #: how many of them are of the last moment
         begin, query = start, await self._window(container, start, window.end)
         while True:
             page = await self._page_of(chain, query, fields, Priority.BACKFILL)
@@ -83,9 +86,13 @@ class Cloud:
             rows = [row for row in page["issues"] if not id_of(row) or id_of(row) not in known]
             rows = [row for row in rows if _within(row, begin, window.end)]
             known.update(id_of(row) for row in rows)
-            start = max((at for row in rows if (at := time_of(row, "created")) is not None), default=start)
+            seen += len(rows)
+            times = [at for row in rows if (at := time_of(row, "created")) is not None]
+            if times:
+                latest = times.count(max(times)) + (latest if max(times) == start else 0)
+                start = max(times)
             more = chain.follow(page, fruitful=bool(rows))
-            yield Step(rows, not more)
+            yield Step(rows, not more, start if times else None, seen - latest, seen)
             if not more:
                 return
 

@@ -16,12 +16,16 @@ PAGE = 100
 
 
 class Step(NamedTuple):
-    """A page of a window: its issues that were not given yet, and whether the window is proven whole with it."""
+    """A page of a window: its issues that were not given yet, and whether the window is proven whole with it.
+
+    The rest is where to go on from after this page; see `connectors.jira.progress.Window`.
+    """
 
     rows: Sequence[Any]
     last: bool
-    anchor: datetime | None = None  #: where to go on from, if not from the last of the rows
-    before: int = 0  #: see `connectors.jira.progress.Window`
+    anchor: datetime | None  #: None: as before
+    before: int
+    seen: int
 
 
 class Flavour(Protocol):

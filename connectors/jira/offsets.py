@@ -50,11 +50,15 @@ class Run:
         self._nameless = 0  #: rows without an id, which are counted and quarantined
         self._latest: datetime | None = None
 
-    def reached(self) -> tuple[datetime | None, int]:
-        """The second up to which all came, and how many were created before it, what was known included."""
+    def reached(self) -> tuple[datetime | None, int, int]:
+        """The second up to which all came, and how many came from before it and in all, what was known included."""
         if self._latest is None:
-            return None, 0
-        return self._latest, self._before + self._older(self._latest)
+            return None, 0, self._came
+        return self._latest, self._before + self._older(self._latest), self._came
+
+    @property
+    def _came(self) -> int:
+        return self._before + self._nameless + len(self._created)
 
     async def pages(
         self, fields: list[str], size: int, priority: Priority
@@ -91,9 +95,8 @@ class Run:
             if times:
                 self._latest = max(times).replace(microsecond=0)
             ends = start + len(rows) >= page["total"]
-            came = self._before + self._nameless + len(self._created)
-            if ends and came < told:
-                raise Inconsistent(f"{came} issues of {told} came")
+            if ends and self._came < told:
+                raise Inconsistent(f"{self._came} issues of {told} came")
             if not rows and not ends:
                 raise Inconsistent(f"an empty page at {start} of {page['total']}")
             yield fresh, ends

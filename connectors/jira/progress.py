@@ -8,7 +8,8 @@ import msgspec
 class Window(msgspec.Struct):
     """Issues created in [start, end); ``anchor`` is the creation time of the last one that is stored.
 
-    On a Data Center it is the whole second of that, and ``before`` says how many older ones were listed.
+    On a Data Center it is the whole second of that. ``before`` says how many older ones were listed, ``seen`` how many
+    in all, each once; ``count`` how many the site counted, where it was asked.
     """
 
     start: datetime | None
@@ -17,6 +18,7 @@ class Window(msgspec.Struct):
     seen: int = 0
     before: int = 0
     done: bool = False
+    count: int | None = None
 
 
 class Checkpoint(msgspec.Struct):

@@ -24,7 +24,7 @@ from connectors.base import (
 )
 from connectors.jira import census, progress, registration
 from connectors.jira.account import Account, seeing
-from connectors.jira.backfill import backfill
+from connectors.jira.backfill import backfill, count
 from connectors.jira.client import JiraClient, JiraConfig, Refused
 from connectors.jira.cloud import Cloud
 from connectors.jira.data_center import DataCenter
@@ -142,10 +142,14 @@ class JiraConnector:
         try:
             if self._site is None:
                 await self.prepare()
-            started, milestones = await both(self.account.now(), self._milestones(container))
+            (started, milestones), total = await both(
+                both(self.account.now(), self._milestones(container)), self._total(container, state)
+            )
             yield Page(container=container.key, milestones=tuple(milestones), checkpoint=progress.encoded(state))
             reading = (
-                backfill(self, container, state, started) if state.cursor is None else self._poll(container, state)
+                backfill(self, container, state, started, total)
+                if state.cursor is None
+                else self._poll(container, state)
             )
             async with aclosing(reading) as pages:
                 async for page in pages:
@@ -160,6 +164,10 @@ class JiraConnector:
             complete=True,
             total=state.total,
         )
+
+    async def _total(self, container: Container, state: Checkpoint) -> int | None:
+        """How many issues there are, where a backfill begins."""
+        return await count(self, container) if state.cursor is None and not state.windows else None
 
     async def _milestones(self, container: Container) -> list[Milestone]:
         rows, sprints = await both(self.flavour.versions(container), self._sprints_of(container))

@@ -1,6 +1,5 @@
 """Pages come in chains of tokens and in lists by offset: read to their proven end, however a site deals them out."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -8,6 +7,7 @@ import msgspec
 import pytest
 
 from connectors.base import Retriable, Skippable, Unreachable
+from connectors.jira.cloud import Cloud
 from connectors.jira.sync import JiraConnector
 from services.simulator.faults import Fault
 from tests.connectors.jira.conftest import HISTORY, SEARCH, Site, items, later_page, page_of_issues, read, seen
@@ -157,18 +157,50 @@ async def test_rows_that_come_again_are_given_once(site: Site, connector: JiraCo
 
 
 async def test_a_search_that_ends_early_is_read_again_and_then_refused(site: Site, connector: JiraConnector) -> None:
-    """A normal end after half of what was counted is no end; twice so is an error, and never a complete pass."""
+    """A normal end after half of what was counted is no end; four times so is an error, and never a complete pass."""
     site.fill(90)
-    short: Callable[[dict[str, Any]], dict[str, Any]] = lambda data: {"issues": data["issues"][:40], "isLast": True}  # noqa: E731
+
+    def short(data: dict[str, Any]) -> dict[str, Any]:
+        return {"issues": data["issues"][: len(data["issues"]) // 2], "isLast": True}
+
     site.faults.add(Fault(when=page_of_issues, kind="rewrite", times=1, change=short))
     assert seen(await read(connector, site.there)) == site.truth()
     again = site.connector()
     site.faults.add(Fault(when=page_of_issues, kind="rewrite", times=None, change=short))
     pages: list[Any] = []
-    with pytest.raises(Retriable, match=r"ended normally after 40 of about \d+ issues, twice"):
+    with pytest.raises(Retriable, match=r"ended normally after \d+ of about 90 issues, 4 times"):
         await read(again, site.there, on_page=pages.append)
     assert not any(page.complete for page in pages)
     await again.close()
+
+
+async def test_windows_that_a_search_gives_in_part_are_split(site: Site, connector: JiraConnector) -> None:
+    """F26: every chain ends normally after 64 issues. The windows are halved until each is whole, and only those."""
+    site.fill(250)
+    site.faults.add(
+        Fault(when=later_page, kind="rewrite", times=None, change=lambda data: {"issues": [], "isLast": True}),
+        Fault(when=page_of_issues, kind="short_page", times=None, size=64),
+    )
+    pages = await read(connector, site.there)
+    assert seen(pages) == site.truth()
+    assert sum(page_of_issues(one) for one in site.faults.asked) <= 16
+
+
+async def test_no_window_is_larger_than_a_search_gives_whole(
+    site: Site, connector: JiraConnector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most issues of one day, few of the rest: windows are bisected by their counts, and hold every issue."""
+    site.fill(20, apart=timedelta(days=5))
+    site.fill(300, apart=timedelta(minutes=1))
+    site.fill(20, apart=timedelta(days=5))
+    monkeypatch.setattr(Cloud, "largest_window", 50)
+    pages = await read(connector, site.there)
+    assert seen(pages) == site.truth()
+    planned = msgspec.json.decode(next(page.checkpoint for page in pages if b'"windows":[{' in bytes(page.checkpoint)))
+    counts = [one["count"] for one in planned["windows"]]
+    assert max(counts) <= 50
+    assert sum(counts) == 340
+    assert planned["windows"][-1]["end"] is None
 
 
 @pytest.mark.parametrize("where", ["versions", "projects", "history"])
