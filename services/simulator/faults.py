@@ -237,7 +237,8 @@ def _rewritten(fault: Fault, status: int, headers: Headers, body: bytes) -> tupl
     replaced = [name for name, _ in _headers(fault)]
     kept = [(name, value) for name, value in headers if name.lower() not in replaced]
     given = [(name, value) for name, value in _headers(fault) if value]
-    return status, [*kept, *given], msgspec.json.encode(fault.change(msgspec.json.decode(body)))
+    changed = msgspec.json.encode(fault.change(msgspec.json.decode(body))) if body else body  # a 304 has none
+    return status, [*kept, *given], changed
 
 
 async def _mangled(
