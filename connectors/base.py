@@ -51,7 +51,11 @@ class Fatal(ConnectorError):
 
 
 class AuthenticationFailed(Fatal):
-    """The tracker refuses the credential, or a login page stands in its place. Exit code 4."""
+    """The tracker refuses the credential, or a login page stands in its place; ``fix`` mends it. Exit code 4."""
+
+    def __init__(self, message: str, *, fix: str = "", source: str = "", container: str = "") -> None:
+        self.fix = fix
+        super().__init__(message, source=source, container=container)
 
 
 @contextmanager
@@ -64,6 +68,8 @@ def naming(source: str) -> Iterator[None]:
     except (Retriable, AuthenticationFailed) as error:
         if error.source:
             raise
+        if isinstance(error, AuthenticationFailed):
+            raise type(error)(str(error), fix=error.fix, source=source) from error
         raise type(error)(str(error), source=source) from error
 
 

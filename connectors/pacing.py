@@ -125,7 +125,6 @@ class Pacer:
         await self._take(priority)
         try:
             await self._start(scope)
-            self.requests += 1
             yield
         finally:
             self._give_back()
@@ -152,17 +151,21 @@ class Pacer:
         self._free += 1
 
     async def _start(self, scope: str) -> None:
-        while True:
-            wait, reason = self.wait_for(scope)
-            if wait > LONGEST_SAT_OUT_S:
-                raise RateLimited(self.clock.now() + timedelta(seconds=wait), reason)
-            now = self.clock.monotonic()
-            if wait <= 0:
-                if self._next_start <= now:
-                    self._next_start = now + self._interval
-                    return
-                wait = self._next_start - now
+        while (wait := self.due(scope)) > 0:
+            parked, reason = self.wait_for(scope)
+            if parked > LONGEST_SAT_OUT_S:
+                raise RateLimited(self.clock.now() + timedelta(seconds=parked), reason)
             await self.clock.sleep(wait)
+        self.begin()
+
+    def due(self, scope: str = "*") -> float:
+        """Seconds until a request in this scope may begin, by the waits and by the rate; 0 if it may now."""
+        return max(self.wait_for(scope)[0], self._next_start - self.clock.monotonic(), 0.0)
+
+    def begin(self) -> None:
+        """A request that was due begins now."""
+        self._next_start = self.clock.monotonic() + self._interval
+        self.requests += 1
 
 
 class Strikes:

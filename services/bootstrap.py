@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from connectors.base import AuthenticationFailed, Check, Connector, ConnectorError, Retriable
 from connectors.github.client import GitHubConfig
+from connectors.github.credentials import AppKey
 from connectors.github.sync import GitHubConnector
 from connectors.jira.client import JiraConfig
 from connectors.jira.sync import JiraConnector
@@ -31,7 +32,7 @@ from services.consumers import ALERT, ALIGN, STEER, consumers
 from services.ingest.hooks import HookSource, Inbox
 from services.ingest.poller import SourceSummary, SyncProgress, poll_forever, sync_source
 from services.ingest.remember import remember
-from services.settings import GitHubSource, JiraSource, LogSettings, Settings, SlackSettings, WebhookSettings
+from services.settings import GitHubApp, GitHubSource, JiraSource, LogSettings, Settings, SlackSettings, WebhookSettings
 from services.steer import handlers as steer
 from services.steer.figures import load_ledger, roll
 from services.storage import migrate, tables
@@ -346,7 +347,7 @@ class App:
 
 def _failed(name: str, error: ConnectorError) -> Check:
     if isinstance(error, AuthenticationFailed):
-        return Check(name=name, ok=False, detail=str(error), fix="make a new token", exit_code=4)
+        return Check(name=name, ok=False, detail=str(error), fix=error.fix or "make a new token", exit_code=4)
     if isinstance(error, Retriable):
         return Check(name=name, ok=False, detail=str(error), fix="check `url` and the network", exit_code=5)
     return Check(name=name, ok=False, detail=str(error), exit_code=1)
@@ -406,13 +407,12 @@ def _difference(
 
 def connector_for(source: JiraSource | GitHubSource) -> Connector:
     """The connector that a configured source asks for."""
-    token = source.token.get_secret_value()
     if isinstance(source, JiraSource):
         return JiraConnector(
             JiraConfig(
                 name=source.name,
                 url=source.url,
-                token=token,
+                token=source.token.get_secret_value(),
                 email=source.email,
                 projects=source.projects,
                 fields=source.fields,
@@ -425,7 +425,9 @@ def connector_for(source: JiraSource | GitHubSource) -> Connector:
         GitHubConfig(
             name=source.name,
             url=source.url,
-            token=token,
+            token=source.token.get_secret_value() if source.token else "",
+            tokens=tuple(one.get_secret_value() for one in source.tokens),
+            app=_app_key(source.app) if source.app else None,
             repositories=source.repositories,
             organizations=source.organizations,
             project_boards=source.project_boards,
@@ -435,6 +437,10 @@ def connector_for(source: JiraSource | GitHubSource) -> Connector:
             rate=source.rate,
         )
     )
+
+
+def _app_key(app: GitHubApp) -> AppKey:
+    return AppKey(id=app.id, installation=app.installation, private_key=app.private_key.get_secret_value())
 
 
 def channel_for(channel: LogSettings | SlackSettings | WebhookSettings, settings: Settings) -> Channel:

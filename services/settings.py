@@ -30,6 +30,8 @@ _OTHER_VARIABLES = frozenset({"COURSELINE_LOG_LEVEL", "COURSELINE_CONFIG"})
 #: A secret and the key that names the file it is in.
 _FROM_FILES = {
     "token_file": "token",
+    "token_files": "tokens",
+    "private_key_file": "private_key",
     "webhook_secret_file": "webhook_secret",
     "url_file": "url",
     "secret_file": "secret",
@@ -91,6 +93,20 @@ def _secret(value: object) -> object:
     return value
 
 
+def _rsa_key(secret: SecretStr) -> SecretStr:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        key = load_pem_private_key(secret.get_secret_value().encode(), None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ValueError("is no private key in PEM without a password") from None
+    if not isinstance(key, RSAPrivateKey):
+        raise ValueError("must be an RSA key, which is what GitHub gives an app")
+    return secret
+
+
 Span = Annotated[
     timedelta,
     BeforeValidator(_span),
@@ -132,7 +148,6 @@ class Source(Section):
 
     name: Name
     url: Address
-    token: Secret
     poll_every: Span = timedelta(seconds=60)
     webhook_secret: Secret | None = None
     fields: dict[str, str] = {}
@@ -143,6 +158,7 @@ class Source(Section):
 
 class JiraSource(Source):
     kind: Literal["jira"]
+    token: Secret
     email: str | None = None
     projects: tuple[str, ...] = ()
 
@@ -154,8 +170,21 @@ class JiraSource(Source):
         return 8.0 if (urlsplit(self.url).hostname or "").endswith(".atlassian.net") else None
 
 
+class GitHubApp(Section):
+    """An app's number, the number of its installation, and its private key."""
+
+    id: Annotated[int, Field(strict=True, ge=1)]
+    installation: Annotated[int, Field(strict=True, ge=1)]
+    private_key: Annotated[Secret, AfterValidator(_rsa_key)]
+
+
 class GitHubSource(Source):
+    """One of ``token``, ``tokens`` and ``app`` opens it."""
+
     kind: Literal["github"]
+    token: Secret | None = None
+    tokens: tuple[Secret, ...] = ()
+    app: GitHubApp | None = None
     url: Address = "https://api.github.com"
     repositories: tuple[Annotated[str, Field(pattern=r"^[^/\s]+/[^/\s]+$")], ...] = ()
     organizations: tuple[str, ...] = ()
@@ -239,13 +268,14 @@ def load_settings(path: Path, environment: Mapping[str, str] = os.environ) -> tu
             problems.append(Problem(hidden, "unknown key"))
             del data[hidden]
     warnings = _override(data, environment)
-    problems += _read_secrets(data, path.parent, ())
+    files: dict[str, str] = {}
+    problems += _read_secrets(data, path.parent, (), files)
     settings: Settings | None = None
     try:
         settings = Settings.model_validate({**data, "folder": path.parent, "file": file})
     except ValidationError as error:
         problems += [
-            problem
+            Problem(files.get(problem.path, problem.path), problem.message)
             for problem in problems_of(error, Settings)
             if not any(known.path and known.path.startswith(problem.path) for known in problems)
         ]
@@ -296,30 +326,46 @@ def _place(data: Any, keys: list[str], value: Any) -> None:
             return
 
 
-def _read_secrets(data: Any, folder: Path, path: tuple[int | str, ...]) -> list[Problem]:
-    """Replace every ``…_file`` key by the secret in that file; a missing file is a problem with the key's path."""
+def _read_secrets(data: Any, folder: Path, path: tuple[int | str, ...], files: dict[str, str]) -> list[Problem]:
+    """Replace every ``…_file`` key by the secret in that file; a missing file is a problem with the key's path.
+
+    ``files`` gets the path of each key that named a file, by the path of the secret that came from it.
+    """
     if isinstance(data, list):
-        return [problem for at, one in enumerate(data) for problem in _read_secrets(one, folder, (*path, at))]
+        return [problem for at, one in enumerate(data) for problem in _read_secrets(one, folder, (*path, at), files)]
     if not isinstance(data, dict):
         return []
     problems = []
     for key in list(data):
         if key in _FROM_FILES and path:
             where = key_path((*path, key))
-            named = data.pop(key)
-            if not isinstance(named, str):
-                problems.append(Problem(where, "must be the name of a file"))
+            secret, several = _FROM_FILES[key], key.endswith("_files")
+            named = _names_of_files(data.pop(key), several=several)
+            if named is None:
+                what = "a list of names of files" if several else "the name of a file"
+                problems.append(Problem(where, f"must be {what}"))
                 continue
-            if _FROM_FILES[key] in data:
-                problems.append(Problem(where, f"stands beside `{_FROM_FILES[key]}`; give one of them"))
+            if secret in data:
+                problems.append(Problem(where, f"stands beside `{secret}`; give one of them"))
                 continue
-            try:
-                data[_FROM_FILES[key]] = (folder / named).read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError):
-                problems.append(Problem(where, "there is no such file, or it cannot be read"))
+            read = []
+            for at, name in enumerate(named):
+                place = f"{where}[{at}]" if several else where
+                files[key_path((*path, secret, at) if several else (*path, secret))] = place
+                try:
+                    read.append((folder / name).read_text(encoding="utf-8").strip())
+                except (OSError, UnicodeDecodeError):
+                    problems.append(Problem(place, "there is no such file, or it cannot be read"))
+            if len(read) == len(named):
+                data[secret] = read if several else read[0]
         else:
-            problems += _read_secrets(data[key], folder, (*path, key))
+            problems += _read_secrets(data[key], folder, (*path, key), files)
     return problems
+
+
+def _names_of_files(value: object, *, several: bool) -> list[str] | None:
+    named = value if several else [value]
+    return named if isinstance(named, list) and named and all(isinstance(one, str) for one in named) else None
 
 
 def _contradictions(settings: Settings) -> Iterator[Problem]:
@@ -327,6 +373,13 @@ def _contradictions(settings: Settings) -> Iterator[Problem]:
         yield Problem("strategy", "there is no such file")
     if settings.http.tokens_file and not (settings.folder / settings.http.tokens_file).is_file():
         yield Problem("http.tokens_file", "there is no such file")
+    for at, source in enumerate(settings.sources):
+        if isinstance(source, GitHubSource):
+            given = [name for name in ("token", "tokens", "app") if getattr(source, name)]
+            if not given:
+                yield Problem(f"sources[{at}].token_file", "is missing (or give `token_files` or `app`)")
+            elif len(given) > 1:
+                yield Problem(f"sources[{at}].{given[1]}", f"stands beside `{given[0]}`; give one of them")
     for key, names in (
         ("sources", [source.name for source in settings.sources]),
         ("alerts.channels", [channel.name for channel in settings.alerts.channels]),

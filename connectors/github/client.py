@@ -6,22 +6,33 @@ shares one connection between threads. API facts: GitHub REST API, "Rate limits"
 
 import re
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import anyio.to_thread
-import github
 import msgspec
 import requests
 from anyio import CapacityLimiter
 
 from connectors.answers import Answer, ask, keep_in_time, parsed, redirected
 from connectors.base import AuthenticationFailed, ConnectorError, RateLimited, Retriable, Unreachable, naming
+from connectors.github.budgets import Budgets
 from connectors.github.conditional import Remembered, Unchanged
-from connectors.pacing import DEFAULT_WAIT_S, Clock, Pacer, Priority, Strikes, persistently, retry_after
+from connectors.github.credentials import (
+    AppKey,
+    Credential,
+    Exchange,
+    HostClock,
+    Installation,
+    Suspended,
+    TokenRefused,
+    shown,
+)
+from connectors.github.limits import limited
+from connectors.pacing import Clock, Pacer, Priority, SystemClock, persistently, retry_after
 
 T = TypeVar("T")
 _VERSION = "2022-11-28"
@@ -33,12 +44,14 @@ _MOST_PAGES = 10_000
 
 
 class GitHubConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """How to reach one GitHub host. ``url`` is its API's root."""
+    """How to reach one GitHub host. ``url`` is its API's root. Let in by one of ``token``, ``tokens`` or ``app``."""
 
     name: str
     url: str = "https://api.github.com"
-    token: str
-    repositories: tuple[str, ...] = ()  #: ``owner/name``; none, and no organizations: all of the token
+    token: str = ""
+    tokens: tuple[str, ...] = ()
+    app: AppKey | None = None
+    repositories: tuple[str, ...] = ()  #: ``owner/name``; none, and no organizations: all of the credentials
     organizations: tuple[str, ...] = ()
     project_boards: tuple[str, ...] = ()  #: ``owner/number``; of an item on several, the first one counts
     fields: dict[str, str] = {}
@@ -53,11 +66,11 @@ class GitHubConfig(msgspec.Struct, frozen=True, kw_only=True):
 class Refused(ConnectorError):
     """The host understood the request and says no: 400, 403, 404, 410, 422 or 451."""
 
-    def __init__(self, answer: Answer, source: str, secret: str) -> None:
+    def __init__(self, answer: Answer, source: str) -> None:
         self.status = answer.status
-        self.said = answer.message().replace(secret, "[redacted]")
-        self.sso = answer.headers.get("x-github-sso", "").replace(secret, "[redacted]")
-        self.needs = answer.headers.get("x-accepted-github-permissions", "").replace(secret, "[redacted]")
+        self.said = answer.message()
+        self.sso = answer.headers.get("x-github-sso", "")
+        self.needs = answer.headers.get("x-accepted-github-permissions", "")
         super().__init__(f"answered {answer.status}: {self.said}", source=source)
 
 
@@ -83,64 +96,97 @@ def rows_of(answer: Answer) -> list[Any]:
     return rows
 
 
+def credentials_of(config: GitHubConfig, clock: HostClock, own: Clock | None, exchange: Exchange) -> list[Credential]:
+    """What the configuration lets us in with: one app, or one or several tokens."""
+
+    def pacer() -> Pacer:
+        return Pacer(concurrency=config.concurrency, rate=config.rate, clock=own)
+
+    if config.app is not None:
+        return [Installation(config.app, pacer(), clock, exchange)]
+    if not config.tokens:
+        return [Credential("the token", pacer(), config.token)]
+    count = len(config.tokens)
+    return [Credential(f"token {at} of {count}", pacer(), one) for at, one in enumerate(config.tokens, 1)]
+
+
 class GitHubClient:
-    """Lanes of one credential, each with a session of its own."""
+    """Lanes of one source. Each credential has a budget of its own, and a session in each thread."""
 
     def __init__(self, config: GitHubConfig, clock: Clock | None = None) -> None:
         self.config = config
         self.root = config.url.rstrip("/")
-        self.pacer = Pacer(concurrency=config.concurrency, rate=config.rate, clock=clock)
-        self.server_time: datetime | None = None
-        self.limits: dict[str, str] = {}
-        self._auth = github.Auth.Token(config.token)
+        self.requests = 0
+        self._clock = HostClock(clock or SystemClock())
+        self.credentials = credentials_of(config, self._clock, clock, self._exchange)
+        self.pacer = Budgets(self.credentials, concurrency=config.concurrency, clock=clock)
         self._threads = CapacityLimiter(config.concurrency)
         self._own = threading.local()
         self._opened: list[requests.Session] = []
-        self._strikes = Strikes(self.pacer.clock)
         self._remembered = Remembered(self.pacer.clock)
 
-    def _session(self) -> requests.Session:
-        found: requests.Session | None = getattr(self._own, "session", None)
+    @property
+    def server_time(self) -> datetime | None:
+        """The host's time by its last answer."""
+        return self._clock.told
+
+    def hidden(self, text: str) -> str:
+        """A text of the host's without any secret of ours."""
+        for secret in (secret for one in self.credentials for secret in one.secrets() if secret):
+            text = text.replace(secret, "[redacted]")
+        return text
+
+    def _session(self, credential: Credential) -> requests.Session:
+        sessions: dict[Credential, requests.Session] = self._own.__dict__.setdefault("sessions", {})
+        found = sessions.get(credential)
         if found is None:
-            found = requests.Session()
+            found = sessions[credential] = requests.Session()
             keep_in_time(found)
-            headers: dict[str, str] = {}
-            self._auth.authentication(headers)
             found.headers.update(
-                headers
-                | {
+                {
                     "Accept": "application/vnd.github+json",
                     "X-GitHub-Api-Version": _VERSION,
                     "User-Agent": "courseline",
                 }
             )
-            self._own.session = found
             self._opened.append(found)
         return found
 
     # -- what callers ask for ----------------------------------------------------------------------------------
 
     async def get(
-        self, path: str, params: Mapping[str, Any] | None = None, *, remember: bool = False, **how: Any
+        self,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        only: Credential | None = None,
+        remember: bool = False,
+        **how: Any,
     ) -> dict[str, Any]:
-        """What GET answers, as a JSON object; with ``remember`` by its ETag, as in `page`."""
+        """What GET answers, as a JSON object; ``only`` to this one credential, where it is given.
+
+        With ``remember`` by its ETag, as in `page`.
+        """
+        url = f"{self.root}/{path}"
 
         async def whole() -> dict[str, Any]:
             with naming(self.config.name):
-                _, found = await self._read(f"{self.root}/{path}", params, lambda one: parsed(one, dict), remember)
+                _, found = await self._read(url, params, lambda one: parsed(one, dict), remember, only=only)
                 return dict(found)
 
-        return await persistently(self.pacer, whole, **how)
+        return await persistently(only.pacer if only else self.pacer, whole, **{"scope": self._scope(url), **how})
 
     async def write(self, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """What POST or PATCH answers, as a JSON object. Only ever used to register hooks."""
 
+        url = f"{self.root}/{path}"
+
         async def whole() -> dict[str, Any]:
             with naming(self.config.name):
-                found: dict[str, Any] = parsed(await self._once(f"{self.root}/{path}", None, method, body), dict)
+                found: dict[str, Any] = parsed(await self._once(url, None, method, body), dict)
                 return found
 
-        return await persistently(self.pacer, whole)
+        return await persistently(self.pacer, whole, scope=self._scope(url))
 
     async def page(
         self,
@@ -148,6 +194,7 @@ class GitHubClient:
         params: Mapping[str, Any] | None = None,
         *,
         decoded: Callable[[Answer], list[Any]] = rows_of,
+        only: Credential | None = None,
         remember: bool = False,
         **how: Any,
     ) -> Listing:
@@ -159,9 +206,10 @@ class GitHubClient:
 
         async def whole() -> tuple[Answer, list[Any]]:
             with naming(self.config.name):
-                return await self._read(url, params, decoded, remember)
+                return await self._read(url, params, decoded, remember, only=only, lacks=_is_partial)
 
-        answer, rows = await persistently(self.pacer, whole, **how)
+        pacer = only.pacer if only else self.pacer
+        answer, rows = await persistently(pacer, whole, **{"scope": self._scope(url), **how})
         links = _links(answer)
         number = _PAGE_NUMBER.search(links.get("last", ""))
         return Listing(
@@ -204,14 +252,25 @@ class GitHubClient:
         return target
 
     async def _read(
-        self, url: str, params: Mapping[str, Any] | None, decoded: Callable[[Answer], T], remember: bool
+        self,
+        url: str,
+        params: Mapping[str, Any] | None,
+        decoded: Callable[[Answer], T],
+        remember: bool,
+        **how: Any,
     ) -> tuple[Answer, T]:
-        answer = await self._once(url, params, remember=remember)
+        answer = await self._once(url, params, remember=remember, **how)
         try:
             return answer, decoded(answer)
         except Exception:
             self._remembered.forget(url, params)
             raise
+
+    def _scope(self, url: str) -> str:
+        """The repository that an address is about; "*" where it is about none."""
+        parts = urlsplit(url).path.removeprefix(urlsplit(self.root).path).strip("/").split("/")
+        kept = {"repositories": 2, "repos": 3}.get(parts[0], 0)
+        return "/".join(parts[:kept]) or "*"
 
     async def _once(
         self,
@@ -220,25 +279,92 @@ class GitHubClient:
         method: str = "GET",
         body: Mapping[str, Any] | None = None,
         *,
+        only: Credential | None = None,
+        lacks: Callable[[Answer], bool] = lambda _: False,
+        remember: bool = False,
+    ) -> Answer:
+        """The good answer to one request, with the credential of this task's lane; where that one is refused, or its
+        answer ``lacks`` something, with the next one. Raises Refused once all have been."""
+        credential = only or self.pacer.held
+        scope = self._scope(url)
+        met: dict[Credential, Answer | Refused] = {}
+        while True:
+            try:
+                answer = await self._as(credential, method, url, params, body, remember)
+                if only or not lacks(answer):
+                    self.pacer.saw(scope, credential, met)
+                    return answer
+                met[credential] = answer
+            except RateLimited:
+                # that one is parked; whoever is not asks in its place
+                if only or self.pacer.wait_for(scope)[0] > 0:
+                    raise
+                credential = await self.pacer.next(scope, met)
+                continue
+            except TokenRefused as error:
+                self.pacer.set_aside(credential, error)
+                if only:
+                    raise
+            except Refused as error:
+                if only or error.status not in (403, 404):
+                    raise
+                met[credential] = error
+            if all(one in met for one in self.pacer.usable):
+                return _best(met.values())
+            credential = await self.pacer.next(scope, met)
+
+    async def _as(
+        self, credential: Credential, method: str, url: str, params: Mapping[str, Any] | None, body: Any, remember: bool
+    ) -> Answer:
+        bearer = await credential.bearer()
+        try:
+            return await self._ask(credential, bearer, method, url, params, body, remember)
+        except Suspended:
+            raise
+        except TokenRefused:
+            if not await credential.renew(bearer):
+                raise
+        return await self._ask(credential, await credential.bearer(), method, url, params, body, remember)
+
+    async def _exchange(self, credential: Credential, path: str, bearer: str) -> Answer:
+        """What a POST answers to a credential that asks for a token."""
+        try:
+            return await self._ask(credential, bearer, "POST", f"{self.root}/{path}", None, None)
+        except Refused as error:
+            said = f"the host gives {credential.name} no token ({error.status}): {error.said}"
+            raise AuthenticationFailed(said, fix=credential.fix, source=self.config.name) from error
+
+    async def _ask(
+        self,
+        credential: Credential,
+        bearer: str,
+        method: str,
+        url: str,
+        params: Mapping[str, Any] | None,
+        body: Mapping[str, Any] | None,
         remember: bool = False,
     ) -> Answer:
         sent = self.pacer.clock.monotonic()
         asking = self._remembered.ask if remember else ask
         answer = await anyio.to_thread.run_sync(
-            self._send, asking, method, url, dict(params or {}), body, limiter=self._threads, abandon_on_cancel=True
-        )
-        return self._accepted(answer, sent)
+            self._send, asking, credential, bearer, method, url, dict(params or {}), body,
+            limiter=self._threads, abandon_on_cancel=True,
+        )  # fmt: skip
+        return self._accepted(answer, sent, credential)
 
     def _send(
         self,
         asking: Callable[..., Answer],
+        credential: Credential,
+        bearer: str,
         method: str,
         url: str,
         params: dict[str, Any],
         body: Mapping[str, Any] | None,
     ) -> Answer:
         for _ in range(5):
-            answer = asking(self._session(), method, url, params=params, json=body)
+            self.requests += 1
+            answer = asking(self._session(credential), method, url, params=params, json=body, headers=shown(bearer))
             if answer.status not in (301, 302, 303, 307, 308) or method != "GET":
                 return answer
             url = redirected(answer, url)
@@ -246,49 +372,46 @@ class GitHubClient:
                 params = {}
         raise AuthenticationFailed("the host redirects in a circle", source=self.config.name)
 
-    def _accepted(self, answer: Answer, sent: float) -> Answer:
-        source = self.config.name
-        self.server_time = answer.date or self.server_time
+    def _accepted(self, answer: Answer, sent: float, credential: Credential) -> Answer:
+        source, pacer = self.config.name, credential.pacer
+        self._clock.hear(answer)
         if answer.headers.get("x-ratelimit-resource") != "graphql":
-            self.limits |= {key: value for key, value in answer.headers.items() if key.startswith("x-ratelimit")}
+            told = {key: value for key, value in answer.headers.items() if key.startswith("x-ratelimit")}
+            credential.limits |= told
+        if answer.status >= 400:
+            answer = credential.hidden(answer)
         if answer.status == 401:
-            raise AuthenticationFailed("the token is refused (401). Make a new one", source=source)
+            raise TokenRefused(credential.refusal, fix=credential.fix, source=source)
         if answer.status in (403, 429):
-            limited = self._limited(answer, sent)
-            if limited is not None:
-                raise limited
+            asked_to_wait = limited(answer, sent, credential, source)
+            if asked_to_wait is not None:
+                raise asked_to_wait
             if "suspended" in answer.message():
-                raise AuthenticationFailed("the app's installation is suspended", source=source)
+                raise Suspended("the app's installation is suspended", fix=credential.fix, source=source)
         if answer.status >= 500 and "retry-after" in answer.headers:
-            self.pacer.park(retry_after(answer.headers["retry-after"], self.pacer.clock.now()), "asked to wait")
+            pacer.park(retry_after(answer.headers["retry-after"], pacer.clock.now()), "asked to wait")
         if 400 <= answer.status < 500 and answer.status not in (408, 429):
             if answer.is_html:
                 raise AuthenticationFailed("a page of HTML stands where the API should be", source=source)
-            raise Refused(answer, source, self.config.token)
+            raise Refused(answer, source)
         if answer.status not in (200, 201):
             raise Retriable(f"answered {answer.status}", source=source)
-        self._strikes.over(sent)
+        credential.strikes.over(sent)
         return answer
 
-    def _limited(self, answer: Answer, sent: float) -> RateLimited | None:
-        """The wait that a 403 or 429 asks for; None where it is no limit."""
-        now = self.pacer.clock.now()
-        said = answer.message().lower()
-        told = answer.headers.get("retry-after")
-        if answer.headers.get("x-ratelimit-remaining") == "0" and told is None:
-            # both are the host's own clock; ours may be off by minutes
-            reset = answer.headers.get("x-ratelimit-reset", "")
-            left = float(reset) + 1 - (answer.date or now).timestamp() if _is_number(reset) else DEFAULT_WAIT_S
-            reason, seconds, least = "primary limit", max(left, 1.0), 1.0
-        elif "secondary rate limit" in said or "abuse" in said or told is not None:
-            reason, seconds, least = "secondary limit", retry_after(told, now), 1.0 if told else DEFAULT_WAIT_S
-        elif answer.status == 429 or "rate limit" in said:
-            reason, seconds, least = "rate limit", DEFAULT_WAIT_S, DEFAULT_WAIT_S
-        else:
-            return None
-        seconds = self._strikes.wait(seconds, sent, least=least)
-        self.pacer.park(seconds, reason)
-        return RateLimited(now + timedelta(seconds=seconds), reason, source=self.config.name)
+
+def _is_partial(answer: Answer) -> bool:
+    return "partial-results" in answer.headers.get("x-github-sso", "")
+
+
+def _best(met: Iterable[Answer | Refused]) -> Answer:
+    """Of what all credentials were told, what tells most: a part, or the refusal that says what is missing."""
+    errors = []
+    for one in met:
+        if isinstance(one, Answer):
+            return one
+        errors.append(one)
+    raise max(errors, key=lambda error: (bool(error.sso), bool(error.needs), error.status == 403))
 
 
 def _links(answer: Answer) -> dict[str, str]:
@@ -298,10 +421,6 @@ def _links(answer: Answer) -> dict[str, str]:
         if rel is not None:
             found.setdefault(rel[1].strip().lower(), target)
     return found
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 13
 
 
 __all__ = ["GitHubClient", "GitHubConfig", "Listing", "Priority", "Refused", "rows_of"]

@@ -45,7 +45,6 @@ class Unchanged(Answer):
 
 @dataclass(frozen=True)
 class _Remembered:
-    credential: bytes
     etag: str
     headers: Mapping[str, str]
     packed: bytes
@@ -53,50 +52,55 @@ class _Remembered:
 
 
 class Remembered:
-    """Answers by their URL, the most recently used ones; asked from several threads."""
+    """Answers by who asked and their URL, the most recently used ones; asked from several threads."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._answers: OrderedDict[str, _Remembered] = OrderedDict()
+        self._answers: OrderedDict[tuple[bytes, str], _Remembered] = OrderedDict()
         self._bytes = 0
 
-    def ask(self, session: requests.Session, method: str, url: str, **how: Any) -> Answer:
+    def ask(
+        self, session: requests.Session, method: str, url: str, *, headers: Mapping[str, str], **how: Any
+    ) -> Answer:
         """One GET as `connectors.answers.ask` makes it; `Unchanged` where the host says 304 to what we remember.
 
         A 304 to anything else is handed on as it is. Raises Retriable, too, where it names another ETag than ours.
         """
-        key = f"{url}?{urlencode(how.get('params') or {})}"
-        credential = _fingerprint(session)
-        known = self._known(key, credential)
+        credential = blake2b(headers.get("Authorization", "").encode(), digest_size=16).digest()
+        key = (credential, _address(url, how.get("params")))
+        known = self._known(key)
         sent = self._clock.monotonic()
-        answer = ask(session, method, url, headers={"If-None-Match": known.etag} if known else {}, **how)
+        told = {**headers, "If-None-Match": known.etag} if known else headers
+        answer = ask(session, method, url, headers=told, **how)
         if answer.status == 304 and known is not None:
             if _opaque(answer.headers.get("etag", known.etag)) != _opaque(known.etag):
                 self.forget(url, how.get("params"))
                 raise Retriable("answered 304 to an ETag that was not sent")
             return Unchanged(200, {**known.headers, **answer.headers}, zlib.decompress(known.packed))
         if answer.status == 200:
-            self._keep(key, credential, answer, sent)
+            self._keep(key, answer, sent)
         return answer
 
     def forget(self, url: str, params: Mapping[str, Any] | None) -> None:
-        """Read this anew: what it said was no answer."""
+        """Read this anew, whoever asked: what it said was no answer."""
+        address = _address(url, params)
         with self._lock:
-            self._drop(f"{url}?{urlencode(params or {})}")
+            for key in [key for key in self._answers if key[1] == address]:
+                self._drop(key)
 
-    def _known(self, key: str, credential: bytes) -> _Remembered | None:
+    def _known(self, key: tuple[bytes, str]) -> _Remembered | None:
         with self._lock:
             found = self._answers.get(key)
             if found is None:
                 return None
-            if found.credential != credential or self._clock.monotonic() - found.read_at >= BELIEVED_S:
+            if self._clock.monotonic() - found.read_at >= BELIEVED_S:
                 self._drop(key)
                 return None
             self._answers.move_to_end(key)
             return found
 
-    def _keep(self, key: str, credential: bytes, answer: Answer, sent: float) -> None:
+    def _keep(self, key: tuple[bytes, str], answer: Answer, sent: float) -> None:
         etag = answer.headers.get("etag", "")
         # what single sign-on holds back may be granted without a new ETag
         packed = b"" if not etag or "x-github-sso" in answer.headers else zlib.compress(answer.body, 1)
@@ -105,19 +109,18 @@ class Remembered:
             self._drop(key)
             if not packed or len(packed) > _LARGEST:
                 return
-            self._answers[key] = _Remembered(credential, etag, headers, packed, sent)
+            self._answers[key] = _Remembered(etag, headers, packed, sent)
             self._bytes += len(packed)
             while self._bytes > _MOST_BYTES:
                 self._drop(next(iter(self._answers)))
 
-    def _drop(self, key: str) -> None:
+    def _drop(self, key: tuple[bytes, str]) -> None:
         found = self._answers.pop(key, None)
         self._bytes -= len(found.packed) if found is not None else 0
 
 
-def _fingerprint(session: requests.Session) -> bytes:
-    told = session.headers.get("Authorization", "")
-    return blake2b(told if isinstance(told, bytes) else told.encode(), digest_size=16).digest()
+def _address(url: str, params: Mapping[str, Any] | None) -> str:
+    return f"{url}?{urlencode(params or {})}"
 
 
 def _opaque(etag: str) -> str:

@@ -121,7 +121,7 @@ class GraphQL:
         sent = self._client.pacer.clock.monotonic()
         answer = await self._client._once(self.url, None, "POST", {"query": text, "variables": dict(variables)})
         body: dict[str, Any] = parsed(answer, dict)
-        data, problems = body.get("data"), _problems(body.get("errors"), self._client.config.token)
+        data, problems = body.get("data"), _problems(body.get("errors"), self._client.hidden)
         self._note_cost(sent, data)
         self._obey(answer, sent, problems)
         heavy = next((one for one in problems if one.type in _PASSING), None)
@@ -166,7 +166,7 @@ def endpoint(root: str) -> str:
     return f"{root.removesuffix('/v3')}/graphql" if root.endswith("/api/v3") else f"{root}/graphql"
 
 
-def _problems(errors: Any, secret: str) -> tuple[Problem, ...]:
+def _problems(errors: Any, hidden: Callable[[str], str]) -> tuple[Problem, ...]:
     found = []
     for one in errors if isinstance(errors, list) else ():
         if not isinstance(one, dict):
@@ -177,7 +177,7 @@ def _problems(errors: Any, secret: str) -> tuple[Problem, ...]:
         found.append(
             Problem(
                 kind if isinstance(kind, str) else "",
-                " ".join(str(one.get("message") or "").split())[:300].replace(secret, "[redacted]"),
+                hidden(" ".join(str(one.get("message") or "").split()))[:300],
                 tuple(step for step in path if isinstance(step, str | int)) if isinstance(path, list) else (),
             )
         )

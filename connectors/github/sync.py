@@ -11,6 +11,7 @@ from urllib.parse import quote
 import msgspec
 
 from connectors.ahead import ahead, together
+from connectors.answers import Answer, parsed
 from connectors.base import (
     AuthenticationFailed,
     Board,
@@ -31,6 +32,7 @@ from connectors.github import census, registration
 from connectors.github.boards import Boards
 from connectors.github.client import GitHubClient, GitHubConfig, Refused
 from connectors.github.conditional import Stored, bucket
+from connectors.github.credentials import Credential, TokenRefused
 from connectors.github.events import Histories
 from connectors.github.lists import PAGE, Batch, Withheld, issues
 from connectors.github.numbers import IssueIds
@@ -71,7 +73,7 @@ class GitHubConnector:
 
     @property
     def requests(self) -> int:
-        return self.client.pacer.requests
+        return self.client.requests
 
     async def close(self) -> None:
         await self.client.close()
@@ -94,12 +96,10 @@ class GitHubConnector:
             except Refused as error:
                 gaps.append(census.refusal(self.source, name, error))
         for organization in self.config.organizations:
-            try:
-                await self._list_repositories(f"orgs/{quote(organization)}/repos", organization, found, gaps)
-            except Refused as error:
-                gaps.append(census.refusal(self.source, organization, error))
+            await self._union(f"orgs/{quote(organization)}/repos", organization, found, gaps)
         if not self.config.repositories and not self.config.organizations:
-            await self._list_repositories("user/repos", "*", found, gaps)
+            path = "user/repos" if self.config.app is None else "installation/repositories"
+            await self._union(path, "*", found, gaps)
         version = str(meta.get("installed_version", ""))
         return Discovery(
             containers=tuple(found.values()),
@@ -120,8 +120,25 @@ class GitHubConnector:
                 ) from error
             raise Unreachable(str(error), source=self.source) from error
 
-    async def _list_repositories(self, path: str, named: str, found: dict[str, Container], gaps: list[Gap]) -> None:
-        async for page in self.client.pages(path, {"per_page": PAGE}, remember=True):
+    async def _union(self, path: str, named: str, found: dict[str, Container], gaps: list[Gap]) -> None:
+        """The repositories that any of the credentials is told of; a gap where each of them is refused."""
+        refusals: list[Refused] = []
+        asked = self.client.pacer.usable
+        for credential in asked:
+            try:
+                await self._list_repositories(path, credential, named, found, gaps)
+            except Refused as error:
+                refusals.append(error)
+            except TokenRefused:
+                continue  # set aside; raised where it was the last one
+        if refusals and len(refusals) == len(asked):
+            gaps.append(census.refusal(self.source, named, refusals[0]))
+
+    async def _list_repositories(
+        self, path: str, credential: Credential, named: str, found: dict[str, Container], gaps: list[Gap]
+    ) -> None:
+        how = {"decoded": _installed} if path == "installation/repositories" else {}
+        async for page in self.client.pages(path, {"per_page": PAGE}, only=credential, remember=True, **how):
             for row in page.rows:
                 one = _container(row)
                 if one is not None:
@@ -271,9 +288,10 @@ class GitHubConnector:
         """Address and credential, repositories, clock, rate limit."""
         name = self.source
         try:
+            refused = await self._refused()
             found = await self.discover()
         except AuthenticationFailed as error:
-            fix = "make a new token with read access to issues, pull requests and metadata, into the token file"
+            fix = error.fix or self.client.credentials[0].fix
             return [Check(name=f"{name}: credential", ok=False, detail=str(error), fix=fix, exit_code=4)]
         except (Retriable, RateLimited) as error:
             fix = "check `url` and the network; `curl URL/meta` should answer"
@@ -295,9 +313,28 @@ class GitHubConnector:
             detail = f"{skew:.0f} s apart"
             checks.append(Check(name=f"{name}: clock", ok=near, detail=detail, fix=fix, exit_code=0 if near else 1))
         checks += await self._boards.check()
-        left = self.client.limits.get("x-ratelimit-remaining")
-        if left is not None:
-            checks.append(Check(name=f"{name}: rate limit", ok=True, detail=f"{left} requests left"))
+        left = [(one.name, one.limits.get("x-ratelimit-remaining")) for one in self.client.credentials]
+        told = [f"{count} requests left" + (f" of {who}" if len(left) > 1 else "") for who, count in left if count]
+        if told:
+            checks.append(Check(name=f"{name}: rate limit", ok=True, detail=", ".join(told)))
+        return checks + refused
+
+    async def _refused(self) -> list[Check]:
+        """Each of several credentials is tried: a line for one that is refused. Raises where none is left."""
+        several = self.client.credentials if len(self.client.credentials) > 1 else []
+        checks = []
+        for credential in several:
+            try:
+                await self.client.get("meta", only=credential)
+            except TokenRefused as error:
+                checks.append(
+                    Check(
+                        name=f"{self.source}: {credential.name}", ok=False,
+                        detail=f"{credential.name} is refused", fix=error.fix, exit_code=4,
+                    )
+                )  # fmt: skip
+            except (Refused, RateLimited):
+                continue  # let in, which is what was to be seen
         return checks
 
 
@@ -324,6 +361,14 @@ def _container(row: Any) -> Container | None:
     if not isinstance(key, str) or _REPOSITORY.fullmatch(key) is None:
         return None
     return Container(id=str(row["id"]), key=key, title=clean(row.get("description")))
+
+
+def _installed(answer: Answer) -> list[Any]:
+    """The repositories of an app's installation, which stand inside an object."""
+    rows = parsed(answer, dict).get("repositories")
+    if not isinstance(rows, list):
+        raise Retriable("the answer is no list of an installation's repositories")
+    return rows
 
 
 def _unreadable(source: str, container: str) -> Gap:

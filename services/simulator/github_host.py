@@ -1,7 +1,6 @@
 """A GitHub host over a simulated world: the part of its REST API that a reader needs."""
 
 import hashlib
-import hmac
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from types import MappingProxyType
@@ -15,6 +14,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
 from services.simulator.answers import Dated, json_answer, origin
+from services.simulator.github_accounts import Account, Accounts, NotLetIn
 from services.simulator.github_graphql import GithubGraphQL
 from services.simulator.github_lists import Lists, Unprocessable, paged
 from services.simulator.github_shapes import Row, event, events, issue, label, milestone, repository, user
@@ -56,9 +56,8 @@ class GithubHost:
         self.registrations = Registrations()
         self._enterprise = enterprise
         self.graphql = GithubGraphQL(world, old=enterprise is not None)
+        self.accounts = Accounts(world)
         self._lists = Lists(world)
-        self._used = 0
-        self._window = world.now
 
     def app(self) -> ASGIApp:
         in_repository: list[tuple[str, Callable[[Request, Container], Answer]]] = [
@@ -84,6 +83,9 @@ class GithubHost:
             Route("/user", self._answered(self.user)),
             Route("/rate_limit", self._answered(self.rate_limit)),
             Route("/orgs/{owner}/repos", self._answered(self.repositories)),
+            Route("/user/repos", self._answered(self.own_repositories)),
+            Route("/installation/repositories", self._answered(self.installed)),
+            Route("/app/installations/{id:int}/access_tokens", self._token_given, methods=["POST"]),
         ]
         routes += [
             Route(prefix + path, self._answered(self._inside(endpoint)), methods=["GET", "POST", "PATCH"])
@@ -122,54 +124,73 @@ class GithubHost:
                 return json_answer({"message": error.message, "documentation_url": _DOCUMENTATION}, error.status)
             return self.graphql.answer(asked)
 
-    def _recognise(self, request: Request) -> None:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if not token:
-            raise Refused(401, "Requires authentication")
-        if scheme.lower() not in ("bearer", "token") or not hmac.compare_digest(token.encode(), self.token.encode()):
-            raise Refused(401, "Bad credentials")
+    def _recognise(self, request: Request) -> Account:
+        try:
+            account = self.accounts.of(request.headers.get("authorization", ""), self.token)
+        except NotLetIn as error:
+            raise Refused(error.status, error.message) from None
+        if account.window is None or self.world.now - account.window >= timedelta(hours=1):
+            account.window, account.used = self.world.now, 0
+        request.state.account = account
+        return account
 
     def _let_in(self, request: Request) -> None:
-        self._recognise(request)
+        account = self._recognise(request)
         version = request.headers.get("x-github-api-version", _VERSIONS[0])
         if version not in _VERSIONS:
             raise Refused(400, f"The API version {version[:20]} is not supported.")
-        if self.world.now - self._window >= timedelta(hours=1):
-            self._window, self._used = self.world.now, 0
-        if self.hourly is not None and self._used >= self.hourly and not request.url.path.endswith("/rate_limit"):
+        hourly = self._hourly(account)
+        if hourly is not None and account.used >= hourly and not request.url.path.endswith("/rate_limit"):
             raise Refused(403, "API rate limit exceeded for user ID 1.")
+
+    def _hourly(self, account: Account) -> int | None:
+        return self.hourly if account.hourly is None else account.hourly
+
+    def _token_given(self, request: Request) -> Response:
+        with self.world.lock:
+            app, now = self.accounts.app, self.world.now
+            try:
+                if app is None:
+                    raise NotLetIn(401, "A JSON web token could not be decoded")
+                app.verify(request.headers.get("authorization", "").partition(" ")[2], now)
+                return json_answer(app.give(request.path_params["id"], now), 201)
+            except NotLetIn as error:
+                return json_answer({"message": error.message, "documentation_url": _DOCUMENTATION}, error.status)
 
     def _conditional(self, request: Request, answer: Answer) -> Response:
         found = json_answer(answer.data, headers=answer.headers)
         # an ETag belongs to the token that asked: after a rotation every one of them misses
-        etag = f'W/"{hashlib.sha256(self.token.encode() + bytes(found.body)).hexdigest()}"'
+        asker = request.headers["authorization"].partition(" ")[2]
+        etag = f'W/"{hashlib.sha256(asker.encode() + bytes(found.body)).hexdigest()}"'
         found.headers["etag"] = etag
         if request.headers.get("if-none-match") == etag:
             found = Response(status_code=304, headers={"etag": etag, **answer.headers})
         elif not request.url.path.endswith("/rate_limit"):
-            self._used += 1
-        return self._with_limits(found)
+            request.state.account.used += 1
+        return self._with_limits(request, found)
 
     def _error(self, request: Request, error: Refused) -> Response:
         data: Row = {"message": error.message, "documentation_url": _DOCUMENTATION, "status": str(error.status)}
         headers = {}
         if error.location is not None:
             data["url"] = headers["location"] = error.location
-        return self._with_limits(json_answer(data, error.status, headers))
+        return self._with_limits(request, json_answer(data, error.status, headers))
 
-    def _with_limits(self, response: Response) -> Response:
+    def _with_limits(self, request: Request, response: Response) -> Response:
         response.headers["x-github-media-type"] = "github.v3; format=json"
         if self._enterprise is not None:
             response.headers["x-github-enterprise-version"] = self._enterprise
-        if self.hourly is not None:
-            for name, value in self._limits(self.hourly).items():
+        account = getattr(request.state, "account", self.accounts.own)
+        hourly = self._hourly(account)
+        if hourly is not None:
+            for name, value in self._limits(account, hourly).items():
                 response.headers[f"x-ratelimit-{name}"] = str(value)
             response.headers["x-ratelimit-resource"] = "core"
         return response
 
-    def _limits(self, hourly: int) -> dict[str, int]:
-        reset = int((self._window + timedelta(hours=1)).timestamp())
-        return {"limit": hourly, "remaining": max(0, hourly - self._used), "used": self._used, "reset": reset}
+    def _limits(self, account: Account, hourly: int) -> dict[str, int]:
+        reset = int(((account.window or self.world.now) + timedelta(hours=1)).timestamp())
+        return {"limit": hourly, "remaining": max(0, hourly - account.used), "used": account.used, "reset": reset}
 
     # -- the host ----------------------------------------------------------------------------------------------
 
@@ -184,22 +205,37 @@ class GithubHost:
         return Answer(user(1), {"x-oauth-scopes": "read:org, repo"})
 
     def rate_limit(self, request: Request) -> Answer:
-        if self.hourly is None:
+        account: Account = request.state.account
+        hourly = self._hourly(account)
+        if hourly is None:
             raise Refused(404, "Rate limiting is not enabled.")
-        core = self._limits(self.hourly)
+        core = self._limits(account, hourly)
         return Answer({"resources": {"core": core}, "rate": core})
 
     def repositories(self, request: Request) -> Answer:
         owner = request.path_params["owner"].lower()
-        found = [
-            one
-            for one in self.world.containers.values()
-            if one.tracker == "github" and one.state in _ACCEPTED and one.key.lower().startswith(f"{owner}/")
-        ]
+        found = [one for one in self._visible(request) if one.key.lower().startswith(f"{owner}/")]
         if not found:
             raise Refused(404, "Not Found")
         here = f"{self._api(request)}/organizations/5/repos"
         return Answer(*paged([repository(one, self._api(request)) for one in found], request, here))
+
+    def own_repositories(self, request: Request) -> Answer:
+        if self.accounts.installed(request.state.account):
+            raise Refused(403, "Resource not accessible by integration")
+        found = [repository(one, self._api(request)) for one in self._visible(request)]
+        return Answer(*paged(found, request, f"{self._api(request)}/user/repos"))
+
+    def installed(self, request: Request) -> Answer:
+        if not self.accounts.installed(request.state.account):
+            raise Refused(403, "You must authenticate with an installation access token in order to list repositories.")
+        found = [repository(one, self._api(request)) for one in self._visible(request)]
+        rows, headers = paged(found, request, f"{self._api(request)}/installation/repositories")
+        return Answer({"total_count": len(found), "repository_selection": "selected", "repositories": rows}, headers)
+
+    def _visible(self, request: Request) -> list[Container]:
+        found = [one for one in self.world.containers.values() if one.tracker == "github" and one.state in _ACCEPTED]
+        return [one for one in found if request.state.account.may_see(one.key)]
 
     # -- a repository ------------------------------------------------------------------------------------------
 
@@ -304,20 +340,20 @@ class GithubHost:
         asked = request.path_params
         if "id" in asked:
             found = self.world.containers.get(asked["id"])
-            return self._readable(found)
+            return self._readable(request, found)
         key = f"{asked['owner']}/{asked['name']}".lower()
         repositories = [one for one in self.world.containers.values() if one.tracker == "github"]
         for one in repositories:
             if one.key.lower() == key:
-                return self._readable(one)
+                return self._readable(request, one)
         for one in repositories:
             if key in (former.lower() for former in one.former_keys):
-                self._readable(one)
+                self._readable(request, one)
                 raise Refused(301, "Moved Permanently", self._moved(request, one))
         raise Refused(404, "Not Found")
 
-    def _readable(self, found: Container | None) -> Container:
-        if found is None or found.tracker != "github" or found.state not in _ACCEPTED:
+    def _readable(self, request: Request, found: Container | None) -> Container:
+        if found is None or found not in self._visible(request):
             raise Refused(404, "Not Found")
         return found
 

@@ -5,7 +5,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
+from connectors.github.sync import GitHubConnector
+from services.bootstrap import connector_for
 from services.settings import GitHubSource, InvalidSettings, json_schema, load_settings, redacted
 
 GOOD = """
@@ -39,6 +44,7 @@ def test_a_good_file_is_read_with_its_secrets(folder: Path) -> None:
     """Secrets come from files beside the configuration; nothing shows them."""
     (folder / "courseline.yaml").write_text(GOOD)
     settings, warnings = load_settings(folder / "courseline.yaml", {})
+    assert settings.sources[0].token is not None
     assert settings.sources[0].token.get_secret_value() == "canary-file"
     assert settings.sources[0].poll_every == timedelta(minutes=5)
     assert settings.database_url == f"sqlite:///{folder.resolve()}/courseline.db"
@@ -100,6 +106,7 @@ def test_variables_override_the_file(folder: Path) -> None:
     }
     settings, warnings = load_settings(folder / "courseline.yaml", environment)
     assert settings.http.port == 9000
+    assert settings.sources[1].token is not None
     assert settings.sources[1].token.get_secret_value() == "other"
     assert warnings == ["the variable COURSELINE_DATBASE sets nothing; did you mean COURSELINE_DATABASE?"]
 
@@ -120,3 +127,63 @@ def test_the_schema_knows_every_key() -> None:
     """Editors complete what the file may hold, files for secrets included."""
     text = str(json_schema())
     assert all(key in text for key in ("token_file", "poll_every", "bootstrap_servers", "public_url"))
+
+
+GITHUB = "sources: [{name: g, kind: github, organizations: [acme], CREDENTIAL}]"
+APP = "app: {id: 12, installation: 34, private_key_file: app.pem}"
+
+
+def with_keys(folder: Path) -> None:
+    """An app's key, one with a password, one of another kind, and two tokens."""
+    rsa = generate_private_key(public_exponent=65537, key_size=2048)
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    locked = serialization.BestAvailableEncryption(b"canary")
+    for name, content in (
+        ("app.pem", rsa.private_bytes(pem, pkcs8, serialization.NoEncryption())),
+        ("locked.pem", rsa.private_bytes(pem, pkcs8, locked)),
+        ("other.pem", Ed25519PrivateKey.generate().private_bytes(pem, pkcs8, serialization.NoEncryption())),
+        ("one", b"canary-one"),
+        ("two", b"canary-two"),
+        ("blank", b" "),
+    ):
+        (folder / name).write_bytes(content)
+
+
+def test_a_github_source_is_opened_by_an_app_or_by_several_tokens(folder: Path) -> None:
+    """Each reaches the connector; nothing shows them."""
+    with_keys(folder)
+    for credential in (APP, "token_files: [one, two]"):
+        (folder / "courseline.yaml").write_text(GITHUB.replace("CREDENTIAL", credential))
+        settings, _ = load_settings(folder / "courseline.yaml", {})
+        shown = repr(settings) + str(redacted(settings)) + repr(connector_for(settings.sources[0]))
+        assert "canary" not in shown and "PRIVATE" not in shown
+    connector = connector_for(settings.sources[0])
+    assert isinstance(connector, GitHubConnector)
+    assert connector.config.tokens == ("canary-one", "canary-two")
+
+
+@pytest.mark.parametrize(
+    ("credential", "problem"),
+    [
+        ("fields: {}", "sources[0].token_file: is missing (or give `token_files` or `app`)"),
+        ("token_file: one, token_files: [two]", "sources[0].tokens: stands beside `token`; give one of them"),
+        (f"token_file: one, {APP}", "sources[0].app: stands beside `token`; give one of them"),
+        ("token_files: one", "sources[0].token_files: must be a list of names of files"),
+        ("token_files: []", "sources[0].token_files: must be a list of names of files"),
+        ("token_files: [one, gone]", "sources[0].token_files[1]: there is no such file, or it cannot be read"),
+        ("token_files: [one, blank]", "sources[0].token_files[1]: is empty"),
+        (
+            APP.replace("app.pem", "gone"),
+            "sources[0].app.private_key_file: there is no such file, or it cannot be read",
+        ),
+        (APP.replace("app.pem", "one"), "sources[0].app.private_key_file: is no private key in PEM without a password"),
+        (APP.replace("app.pem", "locked.pem"), "sources[0].app.private_key_file: is no private key in PEM without"),
+        (APP.replace("app.pem", "other.pem"), "sources[0].app.private_key_file: must be an RSA key"),
+        (APP.replace("id: 12", "id: x"), "sources[0].app.id: "),
+        (APP.replace("installation: 34, ", ""), "sources[0].app.installation: "),
+    ],
+)
+def test_a_credential_that_opens_nothing_is_refused_with_its_key(folder: Path, credential: str, problem: str) -> None:
+    """Exactly one of them, whole; the key that is named is the one in the file."""
+    with_keys(folder)
+    assert any(line.startswith(problem) for line in problems(folder, GITHUB.replace("CREDENTIAL", credential)))

@@ -48,12 +48,12 @@ async def test_an_idle_poll_asks_three_times_and_spends_nothing(host: Host, conn
     checkpoint = await warmed(host, connector)
     for _ in range(5):
         later(host, minutes=1)
-        before, used = len(host.faults.asked), connector.client.limits["x-ratelimit-used"]
+        before, used = len(host.faults.asked), connector.client.credentials[0].limits["x-ratelimit-used"]
         pages, checkpoint = await poll(host, connector, checkpoint)
         asked = [one for one in host.faults.asked[before:] if not one.path.endswith("/meta")]
         assert len(asked) <= 3, [one.line for one in asked]
         assert {one.status for one in host.faults.asked[before:]} == {304}
-        assert connector.client.limits["x-ratelimit-used"] == used
+        assert connector.client.credentials[0].limits["x-ratelimit-used"] == used
         assert seen(pages) == {}
         assert pages[-1].complete
 
@@ -88,8 +88,7 @@ async def test_another_token_reads_everything_whole(host: Host, connector: GitHu
     """An ETag is never sent with a token that it was not given to."""
     checkpoint = await warmed(host, connector)
     host.site.token = "another-token"
-    for session in connector.client._opened:
-        session.headers["Authorization"] = "token another-token"
+    connector.client.credentials[0]._secret = "another-token"
     before = len(host.faults.asked)
     await poll(host, connector, checkpoint)
     assert [one.line for one in host.faults.asked[before:] if one.known] == []

@@ -94,9 +94,9 @@ async def test_points_are_no_requests(host: Host, board: ProjectBoard, connector
     """What is left of the points is not taken for what is left of the requests."""
     host.site.hourly, host.site.graphql.points = 5_000, 700
     await connector.discover()
-    left = connector.client.limits["x-ratelimit-remaining"]
+    left = connector.client.credentials[0].limits["x-ratelimit-remaining"]
     await read(connector)
-    assert connector.client.limits["x-ratelimit-remaining"] == left
+    assert connector.client.credentials[0].limits["x-ratelimit-remaining"] == left
 
 
 async def test_pages_that_are_too_heavy_are_halved(host: Host, board: ProjectBoard, connector: GitHubConnector) -> None:
