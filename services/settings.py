@@ -404,7 +404,8 @@ def json_schema() -> dict[str, Any]:
     for part in properties:
         for key, secret in _FROM_FILES.items():
             if secret in part and "password" in str(part[secret]):
-                part[key] = {"type": "string", "description": f"file that holds `{secret}`"}
+                one = {"type": "string", "description": f"file that holds `{secret}`"}
+                part[key] = {"type": "array", "items": one, "minItems": 1} if key.endswith("_files") else one
     for definition in schema.get("$defs", {}).values():
         secrets = set(_FROM_FILES.values())
         definition["required"] = [name for name in definition.get("required", []) if name not in secrets]

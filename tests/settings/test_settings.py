@@ -187,3 +187,11 @@ def test_a_credential_that_opens_nothing_is_refused_with_its_key(folder: Path, c
     """Exactly one of them, whole; the key that is named is the one in the file."""
     with_keys(folder)
     assert any(line.startswith(problem) for line in problems(folder, GITHUB.replace("CREDENTIAL", credential)))
+
+
+def test_editors_know_every_way_to_open_a_github_source() -> None:
+    """The schema names the files that secrets come from, one or several."""
+    source = json_schema()["$defs"]["GitHubSource"]["properties"]
+    assert source["token_files"]["items"]["type"] == source["token_file"]["type"] == "string"
+    assert json_schema()["$defs"]["GitHubApp"]["properties"]["private_key_file"]["type"] == "string"
+    assert "private_key" not in json_schema()["$defs"]["GitHubApp"]["required"]
