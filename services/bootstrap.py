@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import select
 
 from connectors.base import AuthenticationFailed, Check, Connector, ConnectorError, Retriable
-from connectors.github.client import GitHubConfig
+from connectors.github.config import GitHubConfig
 from connectors.github.credentials import AppKey
 from connectors.github.sync import GitHubConnector
 from connectors.jira.client import JiraConfig

@@ -11,8 +11,8 @@ from connectors.base import Board, Check, ConnectorError, RateLimited, Unreachab
 from connectors.github import board_gaps
 from connectors.github.board_queries import ENTRIES, FIELDS, NEWER
 from connectors.github.board_shapes import Shape, board_item, fields_of, iterations_of, shape
-from connectors.github.client import Refused
 from connectors.github.graphql import HOUR_S, Denied, Exhausted, GraphQL, Problem, Told
+from connectors.github.listing import Refused
 from schemas.boards import BoardItem
 from schemas.work import Milestone
 

@@ -10,8 +10,8 @@ import msgspec
 
 from connectors.ahead import together
 from connectors.base import Census, Container, Looked, Ref, Retriable, Skippable
-from connectors.github.client import Refused
 from connectors.github.events import Histories
+from connectors.github.listing import Refused
 from connectors.github.lists import Withheld, issues, kept
 from connectors.github.translate import moment
 from schemas.work import Availability, Gap, Kind, Quarantined, WorkItem, item_uid

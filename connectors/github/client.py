@@ -4,110 +4,37 @@ The library's paging is never used: it ends silently on an empty body, drops the
 shares one connection between threads. API facts: GitHub REST API, "Rate limits", "Best practices", "Pagination".
 """
 
-import re
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import anyio.to_thread
-import msgspec
 import requests
 from anyio import CapacityLimiter
 
 from connectors.answers import Answer, ask, keep_in_time, parsed, redirected
-from connectors.base import AuthenticationFailed, ConnectorError, RateLimited, Retriable, Unreachable, naming
+from connectors.base import AuthenticationFailed, RateLimited, Retriable, Unreachable, naming
 from connectors.github.budgets import Budgets
 from connectors.github.conditional import Remembered, Unchanged
+from connectors.github.config import GitHubConfig, credentials_of
 from connectors.github.credentials import (
-    AppKey,
     Credential,
-    Exchange,
     HostClock,
-    Installation,
     Suspended,
     TokenRefused,
     shown,
 )
 from connectors.github.limits import limited
-from connectors.pacing import Clock, Pacer, Priority, SystemClock, persistently, retry_after
+from connectors.github.listing import Listing, Refused, best, is_partial, listing_of, rows_of
+from connectors.pacing import Clock, SystemClock, persistently, retry_after
 
 T = TypeVar("T")
 _VERSION = "2022-11-28"
-_LINK = re.compile(r"<([^>]*)>([^<]*)")
-_REL = re.compile(r"""\brel\s*=\s*["']?([^"';,]+)""", re.IGNORECASE)
-_PAGE_NUMBER = re.compile(r"[?&]page=([0-9]{1,9})(?:&|$)")
 #: A list of more pages than this is no list: a million entries.
 _MOST_PAGES = 10_000
-
-
-class GitHubConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """How to reach one GitHub host. ``url`` is its API's root. Let in by one of ``token``, ``tokens`` or ``app``."""
-
-    name: str
-    url: str = "https://api.github.com"
-    token: str = ""
-    tokens: tuple[str, ...] = ()
-    app: AppKey | None = None
-    repositories: tuple[str, ...] = ()  #: ``owner/name``; none, and no organizations: all of the credentials
-    organizations: tuple[str, ...] = ()
-    project_boards: tuple[str, ...] = ()  #: ``owner/number``; of an item on several, the first one counts
-    fields: dict[str, str] = {}
-    team_field: str | None = None
-    concurrency: int = 4
-    rate: float | None = None
-
-    def __repr__(self) -> str:
-        return f"GitHubConfig(name={self.name!r}, url={self.url!r})"
-
-
-class Refused(ConnectorError):
-    """The host understood the request and says no: 400, 403, 404, 410, 422 or 451."""
-
-    def __init__(self, answer: Answer, source: str) -> None:
-        self.status = answer.status
-        self.said = answer.message()
-        self.sso = answer.headers.get("x-github-sso", "")
-        self.needs = answer.headers.get("x-accepted-github-permissions", "")
-        super().__init__(f"answered {answer.status}: {self.said}", source=source)
-
-
-@dataclass(frozen=True)
-class Listing:
-    """One page of a list, the address of the next and the number of the last, where the host tells it.
-
-    ``partial`` is set where some of the list is withheld from the token.
-    """
-
-    rows: list[Any]
-    next: str | None
-    last: int | None = None
-    partial: str = ""
-    unchanged: bool = False  #: the host said that an earlier answer still holds
-
-
-def rows_of(answer: Answer) -> list[Any]:
-    """The rows of a list. Raises Retriable where not one of them is an object with an id."""
-    rows: list[Any] = parsed(answer, list)
-    if rows and not any(isinstance(row, dict) and "id" in row for row in rows):
-        raise Retriable("a page of the list holds something else than its objects")
-    return rows
-
-
-def credentials_of(config: GitHubConfig, clock: HostClock, own: Clock | None, exchange: Exchange) -> list[Credential]:
-    """What the configuration lets us in with: one app, or one or several tokens."""
-
-    def pacer() -> Pacer:
-        return Pacer(concurrency=config.concurrency, rate=config.rate, clock=own)
-
-    if config.app is not None:
-        return [Installation(config.app, pacer(), clock, exchange)]
-    if not config.tokens:
-        return [Credential("the token", pacer(), config.token)]
-    count = len(config.tokens)
-    return [Credential(f"token {at} of {count}", pacer(), one) for at, one in enumerate(config.tokens, 1)]
 
 
 class GitHubClient:
@@ -206,19 +133,11 @@ class GitHubClient:
 
         async def whole() -> tuple[Answer, list[Any]]:
             with naming(self.config.name):
-                return await self._read(url, params, decoded, remember, only=only, lacks=_is_partial)
+                return await self._read(url, params, decoded, remember, only=only, lacks=is_partial)
 
         pacer = only.pacer if only else self.pacer
         answer, rows = await persistently(pacer, whole, **{"scope": self._scope(url), **how})
-        links = _links(answer)
-        number = _PAGE_NUMBER.search(links.get("last", ""))
-        return Listing(
-            rows,
-            self._same_origin(links["next"], url) if "next" in links else None,
-            int(number[1]) if number else None,
-            answer.headers.get("x-github-sso", ""),
-            isinstance(answer, Unchanged),
-        )
+        return listing_of(answer, rows, partial(self._same_origin, url), unchanged=isinstance(answer, Unchanged))
 
     async def pages(self, path: str, params: Mapping[str, Any] | None = None, **how: Any) -> AsyncIterator[Listing]:
         """A list page by page. Raises Unreachable where its links lead in a circle, or never end."""
@@ -240,7 +159,7 @@ class GitHubClient:
 
     # -- within ------------------------------------------------------------------------------------------------
 
-    def _same_origin(self, found: str, url: str) -> str:
+    def _same_origin(self, url: str, found: str) -> str:
         target = urljoin(url, found)
         there, here = urlsplit(target), urlsplit(url)
         if (there.scheme, there.netloc) != (here.scheme, here.netloc):
@@ -310,7 +229,7 @@ class GitHubClient:
                     raise
                 met[credential] = error
             if all(one in met for one in self.pacer.usable):
-                return _best(met.values())
+                return best(met.values())
             credential = await self.pacer.next(scope, met)
 
     async def _as(
@@ -398,29 +317,3 @@ class GitHubClient:
             raise Retriable(f"answered {answer.status}", source=source)
         credential.strikes.over(sent)
         return answer
-
-
-def _is_partial(answer: Answer) -> bool:
-    return "partial-results" in answer.headers.get("x-github-sso", "")
-
-
-def _best(met: Iterable[Answer | Refused]) -> Answer:
-    """Of what all credentials were told, what tells most: a part, or the refusal that says what is missing."""
-    errors = []
-    for one in met:
-        if isinstance(one, Answer):
-            return one
-        errors.append(one)
-    raise max(errors, key=lambda error: (bool(error.sso), bool(error.needs), error.status == 403))
-
-
-def _links(answer: Answer) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for target, further in _LINK.findall(answer.headers.get("link", "")):
-        rel = _REL.search(further)
-        if rel is not None:
-            found.setdefault(rel[1].strip().lower(), target)
-    return found
-
-
-__all__ = ["GitHubClient", "GitHubConfig", "Listing", "Priority", "Refused", "rows_of"]

@@ -10,8 +10,10 @@ import msgspec
 from connectors.ahead import together
 from connectors.answers import Answer
 from connectors.base import Unreachable
-from connectors.github.client import GitHubClient, Listing, Priority, Refused, rows_of
+from connectors.github.client import GitHubClient
+from connectors.github.listing import Listing, Refused, rows_of
 from connectors.github.translate import moment
+from connectors.pacing import Priority
 
 #: With more changed issues than this on a page, one list of all events is cheaper than the events of each.
 EACH = 25

@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 
 from connectors.base import Unreachable
-from connectors.github.client import GitHubClient, Listing
+from connectors.github.client import GitHubClient
 from connectors.github.conditional import Stored
+from connectors.github.listing import Listing
 from connectors.github.translate import moment
 
 PAGE = 100

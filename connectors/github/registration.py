@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from connectors.base import Check, Container
-from connectors.github.client import Refused
+from connectors.github.listing import Refused
 
 if TYPE_CHECKING:
     from connectors.github.sync import GitHubConnector

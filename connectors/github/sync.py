@@ -30,10 +30,12 @@ from connectors.base import (
 )
 from connectors.github import census, registration
 from connectors.github.boards import Boards
-from connectors.github.client import GitHubClient, GitHubConfig, Refused
+from connectors.github.client import GitHubClient
 from connectors.github.conditional import Stored, bucket
+from connectors.github.config import GitHubConfig
 from connectors.github.credentials import Credential, TokenRefused
 from connectors.github.events import Histories
+from connectors.github.listing import Refused
 from connectors.github.lists import PAGE, Batch, Withheld, issues
 from connectors.github.numbers import IssueIds
 from connectors.github.translate import milestone, moment, parent_name, work_item

@@ -10,7 +10,7 @@ from datetime import timedelta
 from math import ceil
 
 from connectors.base import Connector
-from connectors.github.client import GitHubConfig
+from connectors.github.config import GitHubConfig
 from connectors.github.sync import GitHubConnector
 from connectors.jira.client import JiraConfig
 from connectors.jira.sync import JiraConnector

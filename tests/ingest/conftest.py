@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from connectors.base import Connector
-from connectors.github.client import GitHubConfig
+from connectors.github.config import GitHubConfig
 from connectors.github.sync import GitHubConnector
 from connectors.jira.client import JiraConfig
 from connectors.jira.sync import JiraConnector

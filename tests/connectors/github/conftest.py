@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from connectors.base import Container, Page
-from connectors.github.client import GitHubConfig
+from connectors.github.config import GitHubConfig
 from connectors.github.sync import GitHubConnector
 from schemas.work import WorkItem
 from services.simulator.faults import Faults
