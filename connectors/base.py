@@ -218,4 +218,9 @@ class Connector(Protocol):
         """HTTP requests sent so far, retries included."""
         ...
 
+    @property
+    def waits_until(self) -> datetime | None:
+        """When a wait that the tracker asked for ends; None where nothing is waited for."""
+        ...
+
     async def close(self) -> None: ...

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from contextvars import ContextVar
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from connectors.base import RateLimited
 from connectors.github.credentials import Credential, TokenRefused
@@ -64,6 +64,13 @@ class Budgets(Pacer):
         """What one credential got from a repository and others did not."""
         if scope in self._blind or any(True for _ in blind):
             self._blind[scope] = (self._blind.get(scope, set()) | set(blind)) - {credential}
+
+    @property
+    def parked_until(self) -> datetime | None:
+        """When the first of the credentials may ask again; None where one may now."""
+        waits = [one.pacer.parked_until for one in self.usable]
+        ends = [until for until in waits if until is not None]
+        return min(ends) if len(ends) == len(waits) else None
 
     def park(self, seconds: float, reason: str, scope: str = "*") -> None:
         """Send nothing with the held credential in a scope for so long."""

@@ -77,6 +77,10 @@ class GitHubConnector:
     def requests(self) -> int:
         return self.client.requests
 
+    @property
+    def waits_until(self) -> datetime | None:
+        return self.client.pacer.parked_until
+
     async def close(self) -> None:
         await self.client.close()
 

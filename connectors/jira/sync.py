@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing
+from datetime import datetime
 from typing import Any
 
 from connectors.ahead import both, together
@@ -53,6 +54,10 @@ class JiraConnector:
     @property
     def requests(self) -> int:
         return self.client.pacer.requests
+
+    @property
+    def waits_until(self) -> datetime | None:
+        return self.client.pacer.parked_until
 
     async def close(self) -> None:
         await self.client.close()

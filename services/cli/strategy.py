@@ -110,7 +110,8 @@ async def print_tree(database: "Database", *, as_json: bool = False) -> None:
     else:
         _draw(tree)
     for source in read:
-        typer.echo(f"{source['name']}: {source['state']}, last complete {source['last_complete_at'] or 'never'}")
+        waits = f", asked to wait until {source['waits_until']}" if source["waits_until"] else ""
+        typer.echo(f"{source['name']}: {source['state']}, last complete {source['last_complete_at'] or 'never'}{waits}")
         for gap in source["gaps"]:
             typer.echo(f"  gap: {gap['container']} ({gap['reason']})")
 

@@ -35,6 +35,9 @@ log = structlog.get_logger(__name__)
 
 #: Containers of one source that are read at once; requests are paced by the connector besides.
 _AT_ONCE = 4
+#: How often it is looked at whether a tracker asks us to wait, and what is the same wait.
+_LOOK_AT_WAITS_S = 1.0
+_SAME_WAIT = timedelta(seconds=2)
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ async def sync_source(
     run = _Pass(database, connector, full, count, on_progress, SourceSummary(name))
     asked = connector.requests
     await _mark(database, name, kind, poll_every, "syncing", None)
+    showing = asyncio.create_task(_show_waits(database, connector))
     try:
         discovery = await connector.discover()
         await despite_outages(
@@ -122,6 +126,9 @@ async def sync_source(
         run.gaps += [*roster.gaps, *counter.gaps]
     except ConnectorError as error:
         run.failures.append(error)
+    finally:
+        showing.cancel()
+        await asyncio.gather(showing, return_exceptions=True)
     failure = _worst(run.failures)
     await _finish(database, name, failure, connector.requests - asked)
     return replace(run.summary, requests=connector.requests - asked, gaps=tuple(run.gaps), error=failure)
@@ -229,6 +236,26 @@ async def _mark(
             )
 
     await despite_outages(mark, who=f"source {source}")
+
+
+async def _show_waits(database: Database, connector: Connector) -> None:
+    """Say of the source until when its tracker asked us to wait, for as long as we do."""
+    shown: datetime | None = None
+
+    async def show() -> None:
+        async with database.write() as uow:
+            table = tables.sources
+            ours = table.c.name == connector.source
+            await uow.connection.execute(table.update().where(ours).values(waits_until=shown))
+
+    while True:
+        until = connector.waits_until
+        if until is not None and shown is not None and abs(until - shown) < _SAME_WAIT:
+            until = shown  # it is told in seconds from now
+        if until != shown:
+            shown = until
+            await despite_outages(show, who=f"source {connector.source}")
+        await asyncio.sleep(_LOOK_AT_WAITS_S)
 
 
 async def _finish(database: Database, source: str, error: ConnectorError | None, requests: int) -> None:
