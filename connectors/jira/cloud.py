@@ -107,10 +107,11 @@ class Cloud:
 
         While we page, changed issues only move behind the anchor, so none is passed over.
         """
-        anchor = latest = cursor - timedelta(minutes=jql.OVERLAP_MIN)
+        now = await self._account.now()
+        anchor = latest = jql.polled_from(cursor, now, jql.OVERLAP_MIN)
         known: dict[str, Any] = {}
         chain = Chain(self._source)
-        query = jql.changed(container.id, anchor, await self._account.now())
+        query = jql.changed(container.id, anchor, now)
         while True:
             page = await self._page_of(chain, query, fields, Priority.POLL)
             if page is not None:

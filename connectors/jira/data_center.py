@@ -114,8 +114,9 @@ class DataCenter:
 
         While we page, changed issues only move behind the anchor, so none is passed over.
         """
-        since = cursor - timedelta(minutes=jql.NODES_OVERLAP_MIN)
-        query, anchor, latest = jql.changed(container.id, since, await self._account.now()), since, since
+        now = await self._account.now()
+        since = jql.polled_from(cursor, now, jql.NODES_OVERLAP_MIN)
+        query, anchor, latest = jql.changed(container.id, since, now), since, since
         known: dict[str, Any] = {}
         offset, last, moved, coarse = 0, "", 0, timedelta()
         while True:

@@ -1,12 +1,14 @@
 """Pure: the JQL we send. Times are relative or epoch milliseconds, which know no time zone; see `moments`."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import ceil
 
 #: Index lag and clock differences that a poll reaches back over.
 OVERLAP_MIN = 15
 #: The same for a Data Center, whose nodes write their own indexes.
 NODES_OVERLAP_MIN = 10
+#: How far a poll reaches back where the site's clock was set back, so that nobody knows how long ago the last one was.
+_CLOCK_SET_BACK = timedelta(hours=26)
 
 
 def milliseconds(moment: datetime) -> int:
@@ -22,6 +24,11 @@ def window(project: str, start: datetime | None, end: datetime | None) -> str:
     if end is not None:
         bounds.append(f"created < {milliseconds(end)}")
     return " AND ".join(bounds) + " ORDER BY created ASC, key ASC"
+
+
+def polled_from(cursor: datetime, now: datetime, overlap_min: int) -> datetime:
+    """The moment from which a poll asks for changes, both by the site's clock."""
+    return now - _CLOCK_SET_BACK if now < cursor else cursor - timedelta(minutes=overlap_min)
 
 
 def minutes_back(since: datetime, now: datetime) -> int:
