@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from schemas.events import Dimension, Health, Severity, Verdict
 from schemas.strategy_file import Unit
-from schemas.work import Availability, FieldValue, Kind, Resolution, StatusCategory
+from schemas.work import Availability, FieldValue, Kind, LinkKind, Resolution, StatusCategory
 
 Chance = Annotated[float, Field(ge=0, le=1)]
 T = TypeVar("T")
@@ -64,6 +64,22 @@ class Item(BaseModel):
     ambiguous: bool
     rule_error: bool
     unbroken: bool = Field(description="An epic without children, which counts as one item.")
+
+
+class ItemLink(BaseModel):
+    """A tie to another item, as the tracker tells it at this one."""
+
+    id: str = Field(description="The tracker's own id of the tie; the other end has the same one.")
+    kind: LinkKind
+    item: str = Field(description="The other item's uid, also where that one is not ours to read.")
+    inward: bool = Field(description="The other item does it to this one: it blocks this one, closes it, …")
+    name: str = Field(description="The tracker's words for it, read from this end.")
+
+
+class LinkedItem(Item):
+    """One item with its links to others."""
+
+    links: list[ItemLink]
 
 
 class OwnProgress(BaseModel):

@@ -27,6 +27,8 @@ TransitionField = Literal[
     "time_spent_s",
     "availability",
 ]
+LinkKind = Literal["blocks", "closes", "duplicates", "clones", "relates", "other"]
+"""What one end of a link does to the other; ``closes`` is a pull request that ends an issue when it is merged."""
 FieldValue = str | float | bool | list[str] | None
 """A custom field as rules and the feed see it: text, number, truth, several texts, or nothing."""
 Past = str | float | list[str] | dict[str, FieldValue] | None
@@ -60,11 +62,21 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     origin: Literal["changelog", "event", "inferred"] = "changelog"
 
 
+class Link(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A tie of an item to another one, as the tracker tells it at the item; the other end has it turned round."""
+
+    id: str  #: the tracker's own id of the tie, the same at both ends; else one made of its two ends
+    kind: LinkKind
+    to: str  #: the other item's uid, also where that one is not ours to read
+    inward: bool = False  #: the other item does it to this one: it blocks this one, closes it, …
+    name: str = ""  #: the tracker's words for it, read from this end
+
+
 class WorkItem(msgspec.Struct, frozen=True, kw_only=True):
     """A Jira issue, a GitHub issue or a pull request; ``history`` is sorted by time, then id.
 
     Times are aware and UTC. Estimates are finite and at least 0, or None. ``labels``, ``components`` and
-    ``milestones`` (uids) are sorted and without duplicates.
+    ``milestones`` (uids) are sorted and without duplicates; ``links`` are sorted by id, then by the other end.
     """
 
     uid: str
@@ -86,6 +98,7 @@ class WorkItem(msgspec.Struct, frozen=True, kw_only=True):
     components: tuple[str, ...] = ()
     milestones: tuple[str, ...] = ()
     parent: str | None = None
+    links: tuple[Link, ...] = ()
     estimate_points: float | None = None
     original_estimate_s: int | None = None
     time_spent_s: int | None = None

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from connectors.history import with_history
+from connectors.jira.links import links_of
 from connectors.jira.sprint_ids import FIELD as SPRINT_FIELD
 from connectors.jira.sprint_ids import ids_in, ids_of_change
 from connectors.text import LONGEST_TITLE, clean, names
@@ -58,7 +59,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
         """The fields to ask for: no person, no description, no comment."""
         return [
             "summary", "status", "issuetype", "project", "parent", "resolution", "resolutiondate", "created", "updated",
-            "duedate", "labels", "components", "fixVersions", "timeoriginalestimate", "timespent",
+            "duedate", "labels", "components", "fixVersions", "issuelinks", "timeoriginalestimate", "timespent",
             *self.points, *self.epic_link, *self.sprints, *self.fields.values(), *([self.team] if self.team else []),
         ]  # fmt: skip
 
@@ -238,6 +239,7 @@ def _work_item(issue: Any, histories: Sequence[Mapping[str, Any]], site: Site, i
     resolution_name = _text(fields.get("resolution"))
     labels, cut_labels = names(fields.get("labels") or ())
     components, cut_components = names(row.get("name") for row in _rows(fields.get("components")))
+    links, cut_links = links_of(fields.get("issuelinks"), site.source)
     title = clean(fields.get("summary"), LONGEST_TITLE)
     item = WorkItem(
         uid=item_uid(site.source, "issue", issue["id"]),
@@ -258,6 +260,7 @@ def _work_item(issue: Any, histories: Sequence[Mapping[str, Any]], site: Site, i
         components=components,
         milestones=_milestones(fields, site),
         parent=_parent(fields, site) or _uid(ids.get(parent_key(issue, site) or ""), site),
+        links=links,
         estimate_points=next((found for id_ in site.points if (found := number(fields.get(id_))) is not None), None),
         original_estimate_s=seconds(fields.get("timeoriginalestimate")),
         time_spent_s=seconds(fields.get("timespent")),
@@ -265,7 +268,7 @@ def _work_item(issue: Any, histories: Sequence[Mapping[str, Any]], site: Site, i
         fields={ours: field_value(fields.get(id_)) for ours, id_ in sorted(site.fields.items())},
         team=_team(fields.get(site.team)) if site.team else None,
         url=f"{site.url}/browse/{key}",
-        truncated=cut_labels or cut_components or len(str(fields.get("summary") or "")) > LONGEST_TITLE,
+        truncated=cut_labels or cut_components or cut_links or len(str(fields.get("summary") or "")) > LONGEST_TITLE,
     )
     return with_history(item, transitions(histories, item, site), former_keys(histories, key))
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from schemas.amounts import of_shares
 from services.feed.answered import answered, of_node
 from services.feed.exports import alignments_of, open_findings
-from services.feed.shapes import FIGURES, finding_json, item_json, moment, node_json
+from services.feed.shapes import FIGURES, finding_json, item_json, links_json, moment, node_json
 from services.ledger.postings import UNALIGNED
 from services.ledger.strategies import AppliedStrategy, current_strategy
 from services.storage import tables
@@ -135,7 +135,7 @@ async def _counts(connection: AsyncConnection, column: Any) -> dict[str, int]:
 
 
 async def item(connection: AsyncConnection, ref: str) -> Row | None:
-    """An item by uid, ``source:key``, key or a former key; None where nothing is called that."""
+    """An item with its links, by uid, ``source:key``, key or a former key; None where nothing is called that."""
     table, former = tables.items.c, tables.former_keys.c
     source, _, key = ref.partition(":")
     by_former = select(former.item).where(former.key.in_((ref, key)))
@@ -146,7 +146,7 @@ async def item(connection: AsyncConnection, ref: str) -> Row | None:
     if not rows:
         return None
     aligned = await alignments_of(connection, [rows[0].uid])
-    return item_json(rows[0], aligned.get(rows[0].uid, []))
+    return item_json(rows[0], aligned.get(rows[0].uid, [])) | {"links": links_json(rows[0])}
 
 
 async def unaligned_items(connection: AsyncConnection) -> list[Row]:

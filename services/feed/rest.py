@@ -167,7 +167,7 @@ def _add_items(app: FastAPI, database: Database) -> None:
         found = [item_json(row, shares.get(row.uid, [])) for row in rows[:limit]]
         return tagged(request, page_of(found, rows[limit - 1].uid if len(rows) > limit else None))
 
-    @app.get("/api/v1/items/{ref:path}", responses=answers(rest.Item, tagged=True))
+    @app.get("/api/v1/items/{ref:path}", responses=answers(rest.LinkedItem, tagged=True))
     async def one_item(request: Request, ref: str) -> Response:
         """One item, by uid, key or former key."""
         async with database.read() as connection:

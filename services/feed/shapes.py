@@ -39,6 +39,14 @@ def plain(value: Any) -> Any:
     return msgspec.to_builtins(value)
 
 
+def links_json(row: Any) -> list[dict[str, Any]]:
+    """The links of an item, from its row of `items`."""
+    return [
+        {"id": one.id, "kind": one.kind, "item": one.to, "inward": one.inward, "name": one.name}
+        for one in ITEM.decode(row.content).links
+    ]
+
+
 def alignment_json(row: Any) -> dict[str, Any]:
     """One dated share of an item, from its row of `alignments`."""
     return {

@@ -145,3 +145,17 @@ FIELD_ROWS = [
     _custom(STORY_POINTS, "Story Points", "number", f"{_CUSTOM}:float"),
     _custom(GOAL, "Goal", "option", f"{_CUSTOM}:select"),
 ]  # fmt: skip
+
+
+def _link_type(id_: str, name: str, inward: str, outward: str) -> Row:
+    return {
+        "id": id_, "name": name, "inward": inward, "outward": outward,
+        "self": f"{CLOUD}/rest/api/3/issueLinkType/{id_}",
+    }  # fmt: skip
+
+
+LINK_TYPES = {
+    "Blocks": _link_type("10000", "Blocks", "is blocked by", "blocks"),
+    "Duplicate": _link_type("10001", "Duplicate", "is duplicated by", "duplicates"),
+    "Relates": _link_type("10003", "Relates", "relates to", "relates to"),
+}

@@ -11,6 +11,7 @@ from typing import Any
 from services.simulator.jira_fields import (
     CLOUD,
     GOAL,
+    LINK_TYPES,
     PARENT_FIELD,
     PRIORITY,
     RESOLUTIONS,
@@ -306,6 +307,25 @@ def _changed_category(world: World, item: Item) -> str:
     return timestamp(at)
 
 
+def _links(world: World, item: Item) -> list[Row]:
+    rows = []
+    for tie in world.ties.of(item.id):
+        end, other = ("inwardIssue", tie.subject) if tie.object == item.id else ("outwardIssue", tie.object)
+        if other in world.items:
+            link = {"id": str(tie.id), "self": f"{CLOUD}/rest/api/3/issueLink/{tie.id}", "type": LINK_TYPES[tie.kind]}
+            rows.append(link | {end: _linked(world, world.items[other])})
+    return rows
+
+
+def _linked(world: World, other: Item) -> Row:
+    return {
+        "id": str(other.id),
+        "key": world.key(other),
+        "self": f"{CLOUD}/rest/api/3/issue/{other.id}",
+        "fields": {name: FIELDS[name](world, other) for name in ("summary", "status", "priority", "issuetype")},
+    }
+
+
 def _in_points_of(own: bool) -> Callable[[World, Item], float | None]:
     return lambda world, item: item.points if world.containers[item.container].team_managed is own else None
 
@@ -330,7 +350,7 @@ FIELDS: dict[str, Callable[[World, Item], Any]] = {
     "assignee": lambda world, item: person(item.assignee),
     "reporter": lambda world, item: person(item.reporter),
     "creator": lambda world, item: person(item.reporter),
-    "issuelinks": lambda world, item: [],
+    "issuelinks": _links,
     "subtasks": _subtasks,
     "timeoriginalestimate": lambda world, item: item.estimate_s,
     "timeestimate": lambda world, item: item.estimate_s and max(0, item.estimate_s - (item.spent_s or 0)),

@@ -21,6 +21,7 @@ from services.simulator.jira_fields import (
     CLOUD,
     CLOUD_ID,
     FIELD_ROWS,
+    LINK_TYPES,
     PRIORITIES,
     RESOLUTIONS,
     STATUSES,
@@ -84,7 +85,7 @@ class JiraSite:
             Route("/issuetype", self._rows(TYPES)),
             Route("/priority", self._rows(PRIORITIES)),
             Route("/resolution", self._rows(_resolutions())),
-            Route("/issueLinkType", self._rows({"issueLinkTypes": _LINK_TYPES})),
+            Route("/issueLinkType", self._rows({"issueLinkTypes": list(LINK_TYPES.values())})),
             Route("/project/search", self._shut(self.projects)),
             Route("/project/{project}", self._shut(self.project)),
             Route("/project/{project}/version", self._shut(self.version_page)),
@@ -411,11 +412,3 @@ def _resolutions() -> list[Row]:
         {"self": f"{CLOUD}/rest/api/3/resolution/{id_}", "id": id_, "name": name, "description": ""}
         for name, id_ in RESOLUTIONS.items()
     ]
-
-
-_LINK_TYPES = [
-    {"id": "10000", "name": "Blocks", "inward": "is blocked by", "outward": "blocks",
-     "self": f"{CLOUD}/rest/api/3/issueLinkType/10000"},
-    {"id": "10001", "name": "Duplicate", "inward": "is duplicated by", "outward": "duplicates",
-     "self": f"{CLOUD}/rest/api/3/issueLinkType/10001"},
-]  # fmt: skip

@@ -25,6 +25,7 @@ from services.simulator.model import (
     Sprint,
     Tracker,
 )
+from services.simulator.ties import Tie, TieKind, Ties
 
 Step = Callable[["World", datetime], None]
 _ME = 1
@@ -54,6 +55,7 @@ class World:
         self.deleted: dict[tuple[int, int], int] = {}  #: container and number of what is gone, with its id
         self.transferred: dict[tuple[int, int], int] = {}  #: container and number to the id that it has now
         self.children: dict[int, set[int]] = {}
+        self.ties = Ties()
         self.boards: dict[tuple[str, int], ProjectBoard] = {}  #: by owner in lower case, and number
         self._numbers: dict[tuple[int, int], int] = {}
         self._ids = {"jira": count(10_001), "github": count(2_000_000_001)}
@@ -231,6 +233,18 @@ class World:
             item.updated = max(item.updated + _MILLISECOND, self._moment(self.containers[item.container]))
             self.revision += 1
 
+    def link(self, kind: TieKind, subject: Item, object_: Item) -> Tie:
+        """The one does it to the other; that both changed is told by Jira only."""
+        with self.lock:
+            tie = self.ties.add(kind, subject.id, object_.id)
+            self._tied(subject, object_)
+            return tie
+
+    def unlink(self, tie: Tie) -> None:
+        with self.lock:
+            self.ties.remove(tie)
+            self._tied(*(self.items[id_] for id_ in (tie.subject, tie.object) if id_ in self.items))
+
     def finish(self, item: Item, resolution: str | None = None, *, author: int = _ME, **values: Any) -> None:
         """Close an item; without a resolution it is delivered."""
         with self.lock:
@@ -323,7 +337,14 @@ class World:
         if after is not None:
             self.children.setdefault(after, set()).add(item.id)
 
+    def _tied(self, *ends: Item) -> None:
+        for item in ends:
+            if item.tracker == "jira":
+                self.touch(item)
+        self.revision += 1
+
     def _leave(self, item: Item) -> None:
+        self.ties.drop(item.id)
         self.containers[item.container].items.remove(item)
         del self.items[item.id]
         self.deleted[item.container, item.number] = item.id

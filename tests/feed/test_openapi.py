@@ -88,6 +88,9 @@ async def every(client: httpx2.AsyncClient, document: Document, path: str) -> li
 
 async def test_every_answer_is_as_described(organisation: Organisation) -> None:
     """Months of an organisation's work: each list to its end, each node at length and as of an earlier day."""
+    world = organisation.world
+    blocker, blocked = world.of("jira")[:2]
+    tie = world.link("Blocks", blocker, blocked)
     async with open_app(organisation.settings(), time=organisation.time) as app:
         await app.sync()
         await app.apply()
@@ -120,8 +123,11 @@ async def test_every_answer_is_as_described(organisation: Organisation) -> None:
                         assert own == pytest.approx(told["node"]["progress"]["own"])
             for item in lists["items"][::40]:
                 answer = await client.get(f"/api/v1/items/{item['uid']}")
-                assert document.validate("/api/v1/items/{ref}", answer) == item
+                assert document.validate("/api/v1/items/{ref}", answer) == item | {"links": []}
                 answered.add("/api/v1/items/{ref}")
+            told = document.validate("/api/v1/items/{ref}", await client.get(f"/api/v1/items/{world.key(blocked)}"))
+            link = {"id": str(tie.id), "kind": "blocks", "inward": True, "name": "is blocked by"}
+            assert told["links"] == [link | {"item": f"acme-jira:issue:{blocker.id}"}]
             document.validate("/badge/{node}.json", await client.get("/badge/INI-1.json"))
     assert lists["items"] and lists["milestones"] and lists["findings"]
     assert [len(source["gaps"]) for source in lists["sources"] if source["name"] == "acme-jira"] == [1]

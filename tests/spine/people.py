@@ -27,6 +27,7 @@ class People:
             "create": (3, self._create),
             "delete": (4, lambda: self.world.delete(self._item())),
             "move": (4, self._move),
+            "link": (3, self._link),
             "close_container": (1, self._close),
             "open_container": (2, self._open),
         }
@@ -70,6 +71,17 @@ class People:
             self.world.move(item, targets[0])
         else:
             self.world.transfer(item, targets[0])
+
+    def _link(self) -> None:
+        """Tie an issue of Jira's to another, or untie one of its links."""
+        jira = [item for item in self._living() if item.tracker == "jira"]
+        if len(jira) < 2:
+            return
+        one, other = self.dice.sample(jira, 2)
+        if ties := self.world.ties.of(one.id):
+            self.world.unlink(self.dice.choice(ties))
+        else:
+            self.world.link(self.dice.choice(("Blocks", "Relates")), one, other)
 
     def _close(self) -> None:
         place = self.dice.choice(list(self.world.containers.values()))
