@@ -16,6 +16,7 @@ from sqlalchemy import Table, select
 from schemas import wire
 from schemas.events import ItemTouched, LedgerPosted, MilestoneChanged, WorkItemChanged, WorkItemRemoved
 from schemas.work import WorkItem
+from services.align.answers import Answers
 from services.align.rules import compile_rules
 from services.align.state import (
     Bequest,
@@ -128,10 +129,11 @@ class Aligner:
         zone = applied[-1].zone
         batch = await _load(uow, told)
         order = _parents_first(batch)
+        answers = Answers(batch.titles)
         for uid in order:
             item = batch.items[uid]
             above = {parent: batch.bequests[parent] for parent in batch.parents[uid] if parent in batch.bequests}
-            batch.courses[uid] = course(item, batch.lives[uid], versions, above, batch.titles, zone)
+            batch.courses[uid] = course(item, batch.lives[uid], versions, above, answers, zone)
             batch.bequests[uid] = batch.courses[uid].bequests
         await _touch_heirs(uow, batch, order)
         written = _Written(uow)

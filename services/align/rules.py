@@ -26,6 +26,8 @@ from services.align.selectors import (
     all_hold,
     branches,
     named,
+    names_in,
+    names_of,
 )
 
 __all__ = [
@@ -219,7 +221,9 @@ class Rules:
     def __init__(self, strategy: StrategyFile, folds: Collection[str]) -> None:
         self._folds = frozenset(folds)
         self._globs = Globs()
-        self._own = _Index(_aligning(strategy, self._globs))
+        aligning = _aligning(strategy, self._globs)
+        self._own = _Index(aligning)
+        self._names = names_in([condition for rule in aligning for condition in rule.conditions])
         watching = list(_watching(strategy, self._globs))
         self._watching = _Index([rule for rule, _ in watching])
         self._watched = dict(watching)
@@ -290,6 +294,12 @@ class Rules:
             for wanted in frozenset().union(*named(name).wanted):
                 found |= self._pin_ends.get(wanted, set())
         return sorted(found)
+
+    def name(self, source: str, names: AncestorNames) -> bool:
+        """Whether a rule or a pin names an item of a source by one of its names: only then these are evidence."""
+        folds = source in self._folds
+        wanted = self._names[folds]
+        return bool(wanted) and not wanted.isdisjoint(names_of(names, folds))
 
     def _view(self, facts: Facts) -> View:
         return View(facts, facts.source in self._folds, self._globs)

@@ -278,6 +278,26 @@ def all_hold(conditions: Iterable[Condition], view: View) -> bool | None:
     return None if failed else True
 
 
+def names_in(conditions: Iterable[Condition]) -> tuple[frozenset[str], frozenset[str]]:
+    """The names of items that conditions ask for, by whether letter case folds."""
+    found: tuple[set[str], set[str]] = (set(), set())
+    for condition in conditions:
+        if isinstance(condition, Has) and condition.key in ("item", "ancestor"):
+            within = condition.wanted
+        elif isinstance(condition, Not):
+            within = names_in(one for branch in condition.match.branches for one in branch)
+        else:
+            continue
+        for folds in (False, True):
+            found[folds].update(within[folds])
+    return frozenset(found[False]), frozenset(found[True])
+
+
+def names_of(names: AncestorNames, folds: bool) -> Iterator[str]:
+    """An item's names, its uid first, as conditions have them."""
+    return _names(names[0], names[1:], folds)
+
+
 @dataclass(frozen=True)
 class Branch:
     """One way for a match to hold: its keys, joined with those outside, in the order of the file."""

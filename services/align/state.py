@@ -16,8 +16,9 @@ import msgspec
 
 from schemas.amounts import SHARE
 from schemas.work import WorkItem
-from services.align.described import Described, renamings
-from services.align.rules import AncestorNames, Decided, Facts, Inherited, Row, Rules, inherit
+from services.align.answers import Answers
+from services.align.described import renamings
+from services.align.rules import AncestorNames, Decided, Inherited, Row, Rules
 from services.ledger.history import Snapshot, Timeline, day_ends, day_of, merged, micros, value_at
 from services.ledger.postings import (
     UNALIGNED,
@@ -117,7 +118,7 @@ def course(
     life: Timeline[Snapshot],
     versions: Sequence[Version],
     parents: Mapping[str, Timeline[Bequest]],
-    titles: Mapping[str, str],
+    answers: Answers,
     zone: ZoneInfo,
 ) -> Course:
     """How the item was aligned at every moment of its life, from the strategies and from what parents bequeath."""
@@ -144,16 +145,14 @@ def course(
         cycle = _cycle(item.uid, above.lineage)
         companions.update(cycle)
         lineage = tuple([entry for entry in above.lineage if entry[0] != item.uid][:_DEEPEST])
-        more = Described(item, state, at)
-        own = version.rules.own(_facts(item, state, lineage, titles, more), on)
-        if more.asked:
-            # An expression may have seen what changes without being evidence: the status, its name, an estimate.
+        chain = tuple([entry for entry in above.chain if entry.uid != item.uid])
+        own, decided, described = answers.of(version.rules, item, state, names, lineage, chain, at, on)
+        if described:
             known = ()
             following = next((moved for moved in renamings(item) if moved > at), None)
             if following is not None and (not points or following < points[0]):
                 points.insert(0, following)
-        chain = tuple([entry for entry in above.chain if entry.uid != item.uid])
-        moments.append((at, Moment(state, inherit(own, chain), None if cycle else _parent(item, state), cycle)))
+        moments.append((at, Moment(state, decided, None if cycle else _parent(item, state), cycle)))
         passed_on = chain
         if own is not None and own.results:
             mine = Inherited.of(item.uid, own)
@@ -182,31 +181,6 @@ def _above(item: WorkItem, state: Snapshot, parents: Mapping[str, Timeline[Beque
 def _cycle(uid: str, lineage: Sequence[AncestorNames]) -> tuple[str, ...]:
     above = [entry[0] for entry in lineage]
     return tuple(above[: above.index(uid)]) if uid in above else ()
-
-
-def _facts(
-    item: WorkItem,
-    state: Snapshot,
-    lineage: tuple[AncestorNames, ...],
-    titles: Mapping[str, str],
-    more: Described,
-) -> Facts:
-    return Facts(
-        uid=item.uid,
-        source=item.source,
-        key=item.key,
-        previous_keys=item.previous_keys,
-        container=state.container,
-        kind=item.kind,
-        type=state.type,
-        labels=state.labels,
-        components=state.components,
-        milestones=tuple([(uid, titles.get(uid, "")) for uid in state.milestones]),
-        team=state.team,
-        fields=state.fields,
-        lineage=lineage,
-        more=more,
-    )
 
 
 class Booked(msgspec.Struct):

@@ -78,17 +78,22 @@ class UnitOfWork:
             return set()
         given: Any
         if self.connection.dialect.name == "sqlite":
-            pairs = msgspec.json.encode(list(expected.items())).decode()
-            given = func.json_each(bindparam(None, pairs, unique=True)).table_valued("value")
-            name, wanted = func.json_extract(given.c.value, "$[0]"), func.json_extract(given.c.value, "$[1]")
+            pairs = msgspec.json.encode(expected).decode()
+            given = func.json_each(bindparam(None, pairs, unique=True)).table_valued("key", "value")
+            name, wanted = given.c.key, given.c.value
         else:
             names = bindparam(None, list(expected), type_=ARRAY(Text()), unique=True)
             numbers = bindparam(None, list(expected.values()), type_=ARRAY(BigInteger()), unique=True)
             given = func.unnest(names, numbers).table_valued("name", "wanted").render_derived(name="expected")
             name, wanted = given.c.name, given.c.wanted
-        statement = select(name).select_from(given.outerjoin(key.table, key == name))
-        rows = await self.connection.execute(statement.where(number.is_distinct_from(wanted)))
-        return {row[0] for row in rows}
+        met = given.join(key.table, (key == name) & (number == wanted))
+        # As a rule all do, and their number is found sooner than their names.
+        count = (await self.connection.execute(select(func.count()).select_from(met))).scalar_one()
+        if count == len(expected):
+            return set()
+        return expected.keys() - {
+            row.name for row in await self.connection.execute(select(key.label("name")).select_from(met))
+        }
 
 
 _LOG = ("id", "topic", "key", "type", "time", "value")

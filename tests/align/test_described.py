@@ -9,6 +9,7 @@ import pytest
 from schemas.strategy import parse_strategy
 from schemas.work import WorkItem
 from services.align import described
+from services.align.answers import Answers
 from services.align.rules import compile_rules
 from services.align.state import Version, course
 from services.ledger.history import BEGINNING, lifetime, moment
@@ -21,7 +22,7 @@ def aligned(match: str, item: WorkItem) -> list[tuple[str, list[str], bool]]:
     """The days on which the item's alignment began, its nodes, and whether a rule failed."""
     text = f"objectives: [{{id: OBJ-1, title: One, match: {match}}}]"
     version = Version(1, BEGINNING, compile_rules(parse_strategy(text, file="strategy.yaml")))
-    found = course(item, lifetime(item), [version], {}, {}, ZONE)
+    found = course(item, lifetime(item), [version], {}, Answers({}), ZONE)
     return [
         (f"{moment(began):%Y-%m-%d}", [row.node for row in decided.rows], decided.rule_error)
         for began, decided in found.decided

@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,8 +41,11 @@ class Written:
     """Rows that the stage gave to the database in one statement."""
 
     table: Table
-    rows: Sequence[Mapping[str, Any]]
+    rows: Rows
     changes: Changes | None
+
+    def mappings(self) -> list[dict[str, Any]]:
+        return [dict(zip(self.rows.names, row, strict=True)) for row in self.rows.values]
 
 
 @dataclass
@@ -105,8 +108,7 @@ def _watching(database: Database, watched: _Watched) -> Iterator[None]:
         connection: AsyncConnection, table: Table, rows: Rows, changes: Changes | None = None
     ) -> None:
         if rows.values:
-            mappings = [dict(zip(rows.names, row, strict=True)) for row in rows.values]
-            current.append(Written(table, mappings, changes))
+            current.append(Written(table, rows, changes))
         await bulk.insert_rows(connection, table, rows, changes)
 
     def committed(_connection: Any) -> None:
@@ -213,16 +215,17 @@ async def _bare(
     transaction is not timed, here and in the stage: whoever comes first has the statements compiled.
     """
     await _empty(database, last, transactions)
+    made = [[(_upsert(database, written), written.mappings()) for written in writes] for writes in transactions]
     began, fetched = 0.0, 0
-    for index, writes in enumerate(transactions):
+    for index, writes in enumerate(made):
         while fetched < events * (index + 1) // len(transactions):
             values = await anext(batches)
             fetched += len(values)
             for value in values:
                 wire.decode(value)
         async with database.write() as uow:
-            for written in writes:
-                await uow.connection.execute(_upsert(database, written), written.rows)
+            for statement, rows in writes:
+                await uow.connection.execute(statement, rows)
         began = began or perf_counter()
     seconds = perf_counter() - began
     await batches.aclose()  # type: ignore[attr-defined]
