@@ -38,6 +38,10 @@ class RateLimited(Retriable):
         super().__init__(f"the tracker asks us to wait until {until:%Y-%m-%d %H:%M:%S} UTC ({reason})", source=source)
 
 
+class Spared(RateLimited):
+    """What is left of the tracker's budget until then is kept for live work; this was none, and begins again then."""
+
+
 class Skippable(ConnectorError):
     """One container or item cannot be read; the rest goes on. ``gap`` is what to report."""
 
@@ -194,8 +198,10 @@ class Connector(Protocol):
         """Every item of a live container. Raises Retriable where completeness cannot be proven."""
         ...
 
-    async def look(self, refs: Sequence[Ref]) -> Looked:
+    async def look(self, refs: Sequence[Ref], *, live: bool = True) -> Looked:
         """The present state of items by their identity, whole, with their history: what a census or a hook hints at.
+
+        ``live`` where somebody just changed them: they are asked for before all else.
 
         An item that the tracker does not know is only ``left`` after it was proven that we may still see its
         container: access that was lost is told apart from what was deleted.

@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from enum import IntEnum
 from typing import Protocol, TypeVar
 
-from connectors.base import RateLimited, Retriable, Unreachable
+from connectors.base import RateLimited, Retriable, Spared, Unreachable
 
 T = TypeVar("T")
 
@@ -23,6 +23,9 @@ LONGEST_WAIT_S = 3600.0
 #: A wait up to this is sat out inside a pass; a longer one ends the pass, which goes on from its checkpoint.
 LONGEST_SAT_OUT_S = 900.0
 TRIES = 6
+#: This share of a budget is kept for live work: once no more is left of it, all else waits for the next one.
+KEPT_SHARE = 0.1
+_KEPT = "the last tenth of the requests is kept for live work"
 
 
 class Priority(IntEnum):
@@ -34,6 +37,11 @@ class Priority(IntEnum):
     DEEP_POLL = 3
     CENSUS = 4
     BACKFILL = 5
+
+    @property
+    def live(self) -> bool:
+        """Whether somebody waits for it; what is not can wait for the tracker's next budget."""
+        return self <= Priority.HISTORY
 
 
 class Clock(Protocol):
@@ -85,6 +93,7 @@ class Pacer:
 
     ``concurrency`` lanes may be used at once; ``rate`` requests a second may begin (None: as fast as the lanes
     allow). A scope ("*" for all, or an endpoint's name) that is parked gets no request until its wait has passed.
+    Of those who wait for a lane, the one of the first priority gets it; within one, who came first.
     """
 
     def __init__(self, *, concurrency: int = 4, rate: float | None = None, clock: Clock | None = None) -> None:
@@ -93,6 +102,7 @@ class Pacer:
         self._interval = 1.0 / rate if rate else 0.0
         self._next_start = 0.0
         self._parked: dict[str, tuple[float, str]] = {}
+        self._kept_until = 0.0
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._order = itertools.count()
         self.requests = 0
@@ -103,10 +113,20 @@ class Pacer:
         if until > self._parked.get(scope, (0.0, ""))[0]:
             self._parked[scope] = (until, reason)
 
-    def wait_for(self, scope: str = "*") -> tuple[float, str]:
+    def keep(self, limit: int, left: int, reset_in: float) -> None:
+        """What the tracker says of its budget: ``left`` of ``limit`` requests for so many seconds.
+
+        Where that is a tenth or less, it is kept for live work. What cannot be true changes nothing.
+        """
+        if limit <= 0 or not 0 <= left <= limit or not 0 < reset_in <= LONGEST_WAIT_S + 60:
+            return
+        self._kept_until = self.clock.monotonic() + reset_in + 1 if left <= limit * KEPT_SHARE else 0.0
+
+    def wait_for(self, scope: str = "*", priority: Priority = Priority.POLL) -> tuple[float, str]:
         """Seconds until a request in this scope may start, and why; (0, "") if it may now."""
         now = self.clock.monotonic()
         waits = [self._parked[name] for name in {"*", scope} if name in self._parked]
+        waits += [] if priority.live else [(self._kept_until, _KEPT)]
         until, reason = max(waits, default=(0.0, ""))
         return (until - now, reason) if until > now else (0.0, "")
 
@@ -120,11 +140,19 @@ class Pacer:
     async def slot(self, scope: str = "*", priority: Priority = Priority.POLL) -> AsyncIterator[None]:
         """A lane for one request, when one is free, the rate allows it and no wait stands against it.
 
-        Raises RateLimited where the wait is too long to sit out.
+        Raises RateLimited where the wait is too long to sit out, Spared where live work need not wait so long.
         """
-        await self._take(priority)
+        while True:
+            await self._take(priority)
+            kept, reason = self.wait_for(scope, priority)
+            if reason != _KEPT:
+                break
+            self._give_back()  # others may ask meanwhile
+            if kept > LONGEST_SAT_OUT_S:
+                raise Spared(self.clock.now() + timedelta(seconds=kept), reason)
+            await self.clock.sleep(kept)
         try:
-            await self._start(scope)
+            await self._start(scope, priority)
             yield
         finally:
             self._give_back()
@@ -150,17 +178,22 @@ class Pacer:
                 return
         self._free += 1
 
-    async def _start(self, scope: str) -> None:
-        while (wait := self.due(scope)) > 0:
-            parked, reason = self.wait_for(scope)
-            if parked > LONGEST_SAT_OUT_S:
-                raise RateLimited(self.clock.now() + timedelta(seconds=parked), reason)
+    async def _start(self, scope: str, priority: Priority) -> None:
+        while (wait := self.due(scope, priority)) > 0:
+            self.sit_out(scope, priority)
             await self.clock.sleep(wait)
         self.begin()
 
-    def due(self, scope: str = "*") -> float:
+    def sit_out(self, scope: str, priority: Priority) -> None:
+        """Raises RateLimited where the wait is too long to be sat out; Spared where live work need not."""
+        parked, reason = self.wait_for(scope, priority)
+        if parked > LONGEST_SAT_OUT_S:
+            kind = Spared if reason == _KEPT else RateLimited
+            raise kind(self.clock.now() + timedelta(seconds=parked), reason)
+
+    def due(self, scope: str = "*", priority: Priority = Priority.POLL) -> float:
         """Seconds until a request in this scope may begin, by the waits and by the rate; 0 if it may now."""
-        return max(self.wait_for(scope)[0], self._next_start - self.clock.monotonic(), 0.0)
+        return max(self.wait_for(scope, priority)[0], self._next_start - self.clock.monotonic(), 0.0)
 
     def begin(self) -> None:
         """A request that was due begins now."""
@@ -209,6 +242,8 @@ async def persistently(
         try:
             async with pacer.slot(scope, priority):
                 return await attempt()
+        except Spared:
+            raise
         except RateLimited as limited:
             if (limited.until - pacer.clock.now()).total_seconds() > LONGEST_SAT_OUT_S:
                 raise

@@ -2,14 +2,14 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from contextvars import ContextVar
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from connectors.base import RateLimited
 from connectors.github.credentials import Credential, TokenRefused
-from connectors.pacing import LONGEST_SAT_OUT_S, Clock, Pacer
+from connectors.pacing import Clock, Pacer, Priority
 
 #: The credential with which this task got its lane: a request runs in the task that holds the lane.
 _HELD: ContextVar[Credential] = ContextVar("held")
+_PRIORITY: ContextVar[Priority] = ContextVar("priority")
 
 
 class Budgets(Pacer):
@@ -34,22 +34,22 @@ class Budgets(Pacer):
         """Credentials that are not set aside; there is always one."""
         return [one for one in self.credentials if one.usable] or list(self.credentials)
 
-    async def _start(self, scope: str) -> None:
+    async def _start(self, scope: str, priority: Priority) -> None:
+        _PRIORITY.set(priority)
         _HELD.set(await self.next(scope))
 
     async def next(self, scope: str = "*", without: Collection[Credential] = ()) -> Credential:
         """One of the other credentials, once it may ask. Raises RateLimited where each must wait too long."""
+        priority = _PRIORITY.get(Priority.POLL)
         while True:
             left = [one for one in self.usable if one not in without]
             blind = self._blind.get(scope, ())
-            one = min(left, key=lambda one: (one in blind, one.pacer.due(scope), one.pacer.requests))
-            wait = one.pacer.due(scope)
+            one = min(left, key=lambda one: (one in blind, one.pacer.due(scope, priority), one.pacer.requests))
+            wait = one.pacer.due(scope, priority)
             if wait <= 0:
                 one.pacer.begin()
                 return one
-            parked, reason = one.pacer.wait_for(scope)
-            if parked > LONGEST_SAT_OUT_S:
-                raise RateLimited(self.clock.now() + timedelta(seconds=parked), reason)
+            one.pacer.sit_out(scope, priority)
             await self.clock.sleep(wait)
 
     def set_aside(self, credential: Credential, error: TokenRefused) -> None:
@@ -76,6 +76,6 @@ class Budgets(Pacer):
         """Send nothing with the held credential in a scope for so long."""
         self.held.pacer.park(seconds, reason, scope)
 
-    def wait_for(self, scope: str = "*") -> tuple[float, str]:
+    def wait_for(self, scope: str = "*", priority: Priority = Priority.POLL) -> tuple[float, str]:
         """Seconds until one of the credentials may ask in this scope, and why not before."""
-        return min(one.pacer.wait_for(scope) for one in self.usable)
+        return min(one.pacer.wait_for(scope, priority) for one in self.usable)

@@ -14,6 +14,7 @@ from connectors.github.events import Histories
 from connectors.github.listing import Refused
 from connectors.github.lists import Withheld, issues, kept
 from connectors.github.translate import moment
+from connectors.pacing import Priority
 from schemas.work import Availability, Gap, Kind, Quarantined, WorkItem, item_uid
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ async def count(reader: "GitHubConnector", container: Container) -> Census:
     """See `connectors.base.Connector.census`: the whole list as a backfill reads it, 100 a page, without events."""
     present: dict[str, datetime | None] = {}
     try:
-        async with aclosing(issues(reader.client, container.id, None, reader._now())) as batches:
+        reading = issues(reader.client, container.id, None, reader._now(), priority=Priority.CENSUS)
+        async with aclosing(reading) as batches:
             async for batch in batches:
                 for row in batch.rows:
                     if isinstance(row, Mapping) and isinstance(row.get("id"), int):
@@ -54,13 +56,13 @@ def _uid(source: str, row: Row) -> str:
     return item_uid(source, kind, row["id"])
 
 
-async def look(reader: "GitHubConnector", refs: Sequence[Ref]) -> Looked:
+async def look(reader: "GitHubConnector", refs: Sequence[Ref], priority: Priority) -> Looked:
     """See `connectors.base.Connector.look`."""
     repositories: dict[str, list[Ref]] = {}
     for ref in refs:
         repositories.setdefault(ref.container, []).append(ref)
     try:
-        found = [await _in_repository(reader, id_, asked) for id_, asked in repositories.items()]
+        found = [await _in_repository(reader, id_, asked, priority) for id_, asked in repositories.items()]
     except Refused as error:
         raise Retriable(f"single issues could not be read: {error.said}", source=reader.source) from error
     except Withheld as error:
@@ -73,14 +75,14 @@ async def look(reader: "GitHubConnector", refs: Sequence[Ref]) -> Looked:
     )
 
 
-async def _in_repository(reader: "GitHubConnector", id_: str, refs: Sequence[Ref]) -> Looked:
+async def _in_repository(reader: "GitHubConnector", id_: str, refs: Sequence[Ref], priority: Priority) -> Looked:
     answers = _Answers()
-    await together(_ask(reader, ref, answers) for ref in refs)
-    gone = await _why_gone(reader, id_, refs, answers) if answers.gone else {}
+    await together(_ask(reader, ref, answers, priority) for ref in refs)
+    gone = await _why_gone(reader, id_, refs, answers, priority) if answers.gone else {}
     left: dict[str, Availability] = {**dict.fromkeys(answers.moved, "moved"), **gone}
     entries: list[WorkItem | Quarantined] = []
     for name, rows in _by_name(answers.rows.values(), refs).items():
-        entries += await _entries(reader, Container(id=id_, key=name), rows)
+        entries += await _entries(reader, Container(id=id_, key=name), rows, priority)
     return Looked(
         items=tuple(entry for entry in entries if isinstance(entry, WorkItem)),
         quarantined=tuple(entry for entry in entries if isinstance(entry, Quarantined)),
@@ -89,14 +91,14 @@ async def _in_repository(reader: "GitHubConnector", id_: str, refs: Sequence[Ref
     )
 
 
-async def _ask(reader: "GitHubConnector", ref: Ref, answers: _Answers) -> None:
+async def _ask(reader: "GitHubConnector", ref: Ref, answers: _Answers, priority: Priority) -> None:
     """One issue by its number. A transfer is a redirect to an issue of another id; so is a number used anew."""
     number = ref.key.rpartition("#")[2] or str(reader.ids.number(int(ref.uid.rpartition(":")[2])) or "")
     if not (number.isascii() and number.isdigit()):
         answers.unsure.append(ref.uid)
         return
     try:
-        row = await reader.client.get(f"repositories/{ref.container}/issues/{number}")
+        row = await reader.client.get(f"repositories/{ref.container}/issues/{number}", priority=priority)
     except Refused as error:
         if error.status in (404, 410):
             answers.gone[ref.uid] = error.status
@@ -115,7 +117,7 @@ async def _ask(reader: "GitHubConnector", ref: Ref, answers: _Answers) -> None:
 
 
 async def _why_gone(
-    reader: "GitHubConnector", id_: str, refs: Sequence[Ref], answers: _Answers
+    reader: "GitHubConnector", id_: str, refs: Sequence[Ref], answers: _Answers, priority: Priority
 ) -> dict[str, Availability]:
     """Why issues are not found, by what we may see of their repository, asked for afterwards.
 
@@ -124,7 +126,7 @@ async def _why_gone(
     repository we may not read, or a discussion. Where the repository's issues cannot be listed, neither means much;
     and as it may have been out of sight for a moment, what answered 404 is asked for once more.
     """
-    visible = await _issues_visible(reader, id_)
+    visible = await _issues_visible(reader, id_, priority)
     if visible is None:
         answers.unsure.extend(answers.gone)
         return {}
@@ -133,7 +135,7 @@ async def _why_gone(
     missing = [ref for ref in refs if answers.gone.get(ref.uid) == 404]
     for ref in missing:
         del answers.gone[ref.uid]
-    await together(_ask(reader, ref, answers) for ref in missing)
+    await together(_ask(reader, ref, answers, priority) for ref in missing)
     told: dict[str, Availability] = {}
     for uid, status in answers.gone.items():
         if status == 403:
@@ -143,15 +145,16 @@ async def _why_gone(
     return told
 
 
-async def _issues_visible(reader: "GitHubConnector", id_: str) -> bool | None:
+async def _issues_visible(reader: "GitHubConnector", id_: str, priority: Priority) -> bool | None:
     """Whether we may list a repository's issues; None where that cannot be told now."""
     try:
-        row = await reader.client.get(f"repositories/{id_}")
+        row = await reader.client.get(f"repositories/{id_}", priority=priority)
         if str(row.get("id")) != id_:
             return None
         if row.get("has_issues") is False:
             return False  # issues are switched off: each of them answers 410, and comes back with the switch
-        page = await reader.client.page(f"repositories/{id_}/issues", {"state": "all", "per_page": 1})
+        asked = {"state": "all", "per_page": 1}
+        page = await reader.client.page(f"repositories/{id_}/issues", asked, priority=priority)
     except Refused as error:
         return None if error.sso or error.status not in (403, 404, 410, 451) else False
     return None if page.partial else True
@@ -173,10 +176,11 @@ def repository_name(row: Row) -> str:
 
 
 async def _entries(
-    reader: "GitHubConnector", container: Container, rows: Sequence[Row]
+    reader: "GitHubConnector", container: Container, rows: Sequence[Row], priority: Priority
 ) -> list[WorkItem | Quarantined]:
-    titles = {one.title: one.uid for one in await reader._milestones(container)}
-    async with aclosing(Histories(reader.client, container.id, partial(reader.ids.note, container.key))) as histories:
+    titles = {one.title: one.uid for one in await reader._milestones(container, priority=priority)}
+    note = partial(reader.ids.note, container.key)
+    async with aclosing(Histories(reader.client, container.id, note, priority)) as histories:
         return await reader._entries(container, rows, titles, histories)
 
 

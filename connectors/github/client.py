@@ -27,7 +27,7 @@ from connectors.github.credentials import (
     TokenRefused,
     shown,
 )
-from connectors.github.limits import limited
+from connectors.github.limits import keep_for_live_work, limited
 from connectors.github.listing import Listing, Refused, best, is_partial, listing_of, rows_of
 from connectors.pacing import Clock, SystemClock, persistently, retry_after
 
@@ -297,6 +297,7 @@ class GitHubClient:
         if answer.headers.get("x-ratelimit-resource") != "graphql":
             told = {key: value for key, value in answer.headers.items() if key.startswith("x-ratelimit")}
             credential.limits |= told
+            keep_for_live_work(answer, credential)
         if answer.status >= 400:
             answer = credential.hidden(answer)
         if answer.status == 401:

@@ -122,10 +122,13 @@ class Histories:
     ``note`` is told the number and the id of every issue that the list names.
     """
 
-    def __init__(self, client: GitHubClient, repository: str, note: Callable[[int, int], None]) -> None:
+    def __init__(
+        self, client: GitHubClient, repository: str, note: Callable[[int, int], None], priority: Priority
+    ) -> None:
         self._client = client
         self._home = f"repositories/{repository}/issues"
         self._note = note
+        self._priority = priority
         self._task: asyncio.Task[_Whole | None] | None = None
 
     async def of(self, rows: Sequence[Any]) -> dict[int, list[Event]]:
@@ -159,7 +162,7 @@ class Histories:
         try:
             path = f"{self._home}/{number}/events"
             async for page in self._client.pages(
-                path, {"per_page": _PAGE}, decoded=_event_rows, priority=Priority.HISTORY
+                path, {"per_page": _PAGE}, decoded=_event_rows, priority=self._priority
             ):
                 found |= {event["id"]: event for event in _kept(page.rows)}
         except Refused as error:
@@ -198,7 +201,7 @@ class Histories:
             f"{self._home}/events",
             {"per_page": _PAGE, "page": number},
             decoded=_event_rows,
-            priority=Priority.HISTORY,
+            priority=self._priority,
         )
 
     async def _between(self, last: int) -> dict[int, list[_Told]]:
@@ -223,7 +226,7 @@ class Histories:
             if len(pages) >= _MOST_PAGES:
                 since = min((one.at for one in pages[len(pages)] if one.at), default=None)
                 break
-            page = await self._client.page(following, decoded=_event_rows, priority=Priority.HISTORY)
+            page = await self._client.page(following, decoded=_event_rows, priority=self._priority)
             pages[len(pages) + 1] = _all_packed(page)
             following = page.next
         return msgspec.structs.replace(_gathered(pages, self._note, still=False), since=since)

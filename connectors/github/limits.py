@@ -29,5 +29,14 @@ def limited(answer: Answer, sent: float, credential: Credential, source: str) ->
     return RateLimited(now + timedelta(seconds=seconds), reason, source=source)
 
 
+def keep_for_live_work(answer: Answer, credential: Credential) -> None:
+    """Take in how much of an hour's requests is left; GraphQL has points of its own."""
+    told = [answer.headers.get(f"x-ratelimit-{name}", "") for name in ("limit", "remaining", "reset")]
+    if answer.headers.get("x-ratelimit-resource", "core") != "core" or not all(map(_is_number, told)):
+        return
+    limit, left, reset = map(int, told)
+    credential.pacer.keep(limit, left, reset - (answer.date or credential.pacer.clock.now()).timestamp())
+
+
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 13

@@ -12,6 +12,7 @@ from connectors.github.client import GitHubClient
 from connectors.github.conditional import Stored
 from connectors.github.listing import Listing
 from connectors.github.translate import moment
+from connectors.pacing import Priority
 
 PAGE = 100
 #: What becomes of an issue; the rest, such as its text, is dropped at once.
@@ -43,7 +44,13 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 async def issues(
-    client: GitHubClient, repository: str, anchor: datetime | None, began: datetime, stored: Stored | None = None
+    client: GitHubClient,
+    repository: str,
+    anchor: datetime | None,
+    began: datetime,
+    stored: Stored | None = None,
+    *,
+    priority: Priority = Priority.POLL,
 ) -> AsyncGenerator[Batch, None]:
     """Issues changed at or after ``anchor`` (None: all), oldest change first.
 
@@ -65,7 +72,7 @@ async def issues(
     number, barren = 1, 0
     while True:
         asked = (follow, None) if follow else (where, _asked(anchor, number))
-        page = await client.page(*asked, remember=remember)
+        page = await client.page(*asked, remember=remember, priority=priority)
         if "partial-results" in page.partial:
             raise Withheld(page.partial)
         rows = [kept(row) for row in page.rows]

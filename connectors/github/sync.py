@@ -39,7 +39,7 @@ from connectors.github.listing import Refused
 from connectors.github.lists import PAGE, Batch, Withheld, issues
 from connectors.github.numbers import IssueIds
 from connectors.github.translate import milestone, moment, parent_name, work_item
-from connectors.pacing import Clock
+from connectors.pacing import Clock, Priority
 from connectors.text import clean
 from schemas.work import Gap, Milestone, Quarantined, WorkItem, item_uid
 
@@ -163,7 +163,9 @@ class GitHubConnector:
     async def read(self, container: Container, checkpoint: bytes | None) -> AsyncIterator[Page]:
         """A backfill, its continuation, or a poll of one repository, page by page."""
         state = _CHECKPOINT.decode(checkpoint) if checkpoint else Checkpoint()
-        histories = Histories(self.client, container.id, partial(self.ids.note, container.key))
+        first = state.cursor is None
+        past = Priority.BACKFILL if first else Priority.HISTORY
+        histories = Histories(self.client, container.id, partial(self.ids.note, container.key), past)
         try:
             milestones = await self._milestones(container, remember=checkpoint is not None)
             began = self._now()
@@ -173,7 +175,8 @@ class GitHubConnector:
             anchor = state.anchor or (bucket(state.cursor - OVERLAP) if state.cursor else None)
             stored = self._known_of(container, state)
             poll = stored if anchor is not None and state.anchor is None else None
-            async with aclosing(ahead(self._batches(container, anchor, began, poll), _AHEAD)) as batches:
+            reading = self._batches(container, anchor, began, poll, Priority.BACKFILL if first else Priority.POLL)
+            async with aclosing(ahead(reading, _AHEAD)) as batches:
                 async for batch in batches:
                     state.anchor = batch.anchor or state.anchor
                     rows = stored.new(batch.rows)
@@ -200,10 +203,13 @@ class GitHubConnector:
         """The host's time by its last answer; where it tells none, ours of yesterday, since ours may be wrong."""
         return self.client.server_time or self.client.pacer.clock.now() - _UNKNOWN_CLOCK
 
-    async def _milestones(self, container: Container, *, remember: bool = False) -> list[Milestone]:
+    async def _milestones(
+        self, container: Container, *, remember: bool = False, priority: Priority = Priority.POLL
+    ) -> list[Milestone]:
         path = f"repositories/{container.id}/milestones"
         found: dict[str, Milestone] = {}
-        async for page in self.client.pages(path, {"state": "all", "per_page": PAGE}, remember=remember):
+        asked = {"state": "all", "per_page": PAGE}
+        async for page in self.client.pages(path, asked, remember=remember, priority=priority):
             if "partial-results" in page.partial:
                 raise Withheld(page.partial)
             for row in page.rows:
@@ -213,9 +219,9 @@ class GitHubConnector:
         return list(found.values())
 
     async def _batches(
-        self, container: Container, anchor: datetime | None, began: datetime, stored: Stored | None
+        self, container: Container, anchor: datetime | None, began: datetime, stored: Stored | None, priority: Priority
     ) -> AsyncGenerator[Batch, None]:
-        async with aclosing(issues(self.client, container.id, anchor, began, stored)) as batches:
+        async with aclosing(issues(self.client, container.id, anchor, began, stored, priority=priority)) as batches:
             async for batch in batches:
                 for row in batch.rows:
                     self.note(container.key, row)
@@ -280,9 +286,9 @@ class GitHubConnector:
         """All issues and pull requests of a repository, with the time of their last change."""
         return await census.count(self, container)
 
-    async def look(self, refs: Sequence[Ref]) -> Looked:
+    async def look(self, refs: Sequence[Ref], *, live: bool = True) -> Looked:
         """Single issues by number; why those that are not found are gone."""
-        return await census.look(self, refs)
+        return await census.look(self, refs, Priority.HINT if live else Priority.CENSUS)
 
     async def hooks(self, url: str, secret: str, *, install: bool) -> list[Check]:
         """A hook of each repository."""

@@ -25,7 +25,7 @@ async def count(reader: "JiraConnector", container: Container) -> Census:
     try:
         await reader.prepare()
         present = await reader.flavour.present(container)
-        expected = await reader.flavour.count(jql.window(container.id, None, None))
+        expected = await reader.flavour.count(jql.window(container.id, None, None), Priority.CENSUS)
         if len(present) < expected * (1 - TOLERANCE) - 3:
             raise Retriable(
                 f"a census ended normally after {len(present)} of about {expected} issues",
@@ -42,24 +42,24 @@ async def count(reader: "JiraConnector", container: Container) -> Census:
     )
 
 
-async def look(reader: "JiraConnector", refs: Sequence[Ref]) -> Looked:
+async def look(reader: "JiraConnector", refs: Sequence[Ref], priority: Priority) -> Looked:
     """See `connectors.base.Connector.look`."""
     try:
         await reader.prepare()
-        return await _look(reader, {ref.uid.rpartition(":")[2]: ref for ref in refs})
+        return await _look(reader, {ref.uid.rpartition(":")[2]: ref for ref in refs}, priority)
     except Refused as error:
         raise Retriable(f"single issues could not be read: {error.said}", source=reader.source) from error
 
 
-async def _look(reader: "JiraConnector", asked: Mapping[str, Ref]) -> Looked:
+async def _look(reader: "JiraConnector", asked: Mapping[str, Ref], priority: Priority) -> Looked:
     rows: dict[str, Row] = {}
     unsure: set[str] = set()
     for ids in _hundreds(list(asked)):
-        found, later = await reader.flavour.bulk(ids, reader.wanted())
+        found, later = await reader.flavour.bulk(ids, reader.wanted(), priority)
         rows |= found
         unsure |= later
     absent = [id_ for id_ in asked if id_ not in rows and id_ not in unsure]
-    for id_, answer in zip(absent, await together(_alone(reader, id_) for id_ in absent), strict=True):
+    for id_, answer in zip(absent, await together(_alone(reader, id_, priority) for id_ in absent), strict=True):
         if isinstance(answer, Mapping):
             rows[id_] = answer
         elif answer is None:
@@ -67,7 +67,7 @@ async def _look(reader: "JiraConnector", asked: Mapping[str, Ref]) -> Looked:
     absent = [id_ for id_ in absent if id_ not in rows and id_ not in unsure]
     left = await _why_absent(reader, {id_: asked[id_] for id_ in absent}) if absent else {}
     shelved = await _shelved(reader, rows)
-    entries = await _entries(reader, [row for id_, row in rows.items() if id_ not in shelved])
+    entries = await _entries(reader, [row for id_, row in rows.items() if id_ not in shelved], priority)
     return Looked(
         items=tuple(entry for entry in entries if isinstance(entry, WorkItem)),
         quarantined=tuple(entry for entry in entries if isinstance(entry, Quarantined)),
@@ -76,11 +76,12 @@ async def _look(reader: "JiraConnector", asked: Mapping[str, Ref]) -> Looked:
     )
 
 
-async def _alone(reader: "JiraConnector", id_: str) -> Row | bool | None:
+async def _alone(reader: "JiraConnector", id_: str, priority: Priority) -> Row | bool | None:
     """One issue; False where Jira knows of none that we may see, None where it says neither."""
     path = f"{reader.flavour.api}/issue/{id_}"
     try:
-        row: Row = await reader.client.get(path, {"fields": ",".join(reader.wanted())}, scope="issue")
+        asked = {"fields": ",".join(reader.wanted())}
+        row: Row = await reader.client.get(path, asked, scope="issue", priority=priority)
     except Refused as error:
         return False if error.status == 404 else None
     return row if str(row.get("id")) == id_ else None
@@ -120,11 +121,11 @@ def _project(row: Row) -> str:
     return str(project.get("id", "")) if isinstance(project, Mapping) else ""
 
 
-async def _entries(reader: "JiraConnector", rows: Sequence[Row]) -> list[WorkItem | Quarantined]:
+async def _entries(reader: "JiraConnector", rows: Sequence[Row], priority: Priority) -> list[WorkItem | Quarantined]:
     entries: list[WorkItem | Quarantined] = []
     for some in _hundreds(rows):
         where = str(some[0].get("key", "")).rpartition("-")[0]
-        entries += await reader.translated(Container(id="", key=where), some, Priority.HISTORY)
+        entries += await reader.translated(Container(id="", key=where), some, priority)
     return entries
 
 

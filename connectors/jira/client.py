@@ -17,6 +17,7 @@ from requests.cookies import RequestsCookieJar
 
 from connectors.answers import Answer, ask, keep_in_time, parsed, redirected
 from connectors.base import AuthenticationFailed, ConnectorError, RateLimited, Retriable, naming
+from connectors.jira.quota import keep_for_live_work
 from connectors.jira.sizes import PageSize
 from connectors.pacing import TRIES, Clock, Pacer, Priority, Strikes, persistently, retry_after
 
@@ -151,6 +152,7 @@ class JiraClient:
         source = self.config.name
         self.server_time = answer.date or self.server_time
         self.limits |= {key: value for key, value in answer.headers.items() if "ratelimit" in key}
+        keep_for_live_work(answer, self.pacer)
         reason = answer.headers.get("x-seraph-loginreason", "")
         if "AUTHENTICATION_DENIED" in reason or "AUTHENTICATED_FAILED" in reason:
             raise AuthenticationFailed(

@@ -55,8 +55,9 @@ class Cloud:
     async def versions(self, container: Container) -> list[Row]:
         return await listed(self._client, f"api/3/project/{container.id}/version", scope="versions")
 
-    async def count(self, query: str) -> int:
-        answer = await self._client.post("api/3/search/approximate-count", {"jql": jql.unordered(query)})
+    async def count(self, query: str, priority: Priority = Priority.BACKFILL) -> int:
+        body = {"jql": jql.unordered(query)}
+        answer = await self._client.post("api/3/search/approximate-count", body, priority=priority)
         return number_in(answer, "count", self._source)
 
     async def edge(self, container: Container, order: str) -> datetime | None:
@@ -230,7 +231,9 @@ class Cloud:
             if not chain.follow(page, fruitful=len(known) > before):
                 return found
 
-    async def bulk(self, ids: Sequence[str], fields: list[str]) -> tuple[dict[str, Row], set[str]]:
+    async def bulk(
+        self, ids: Sequence[str], fields: list[str], priority: Priority = Priority.HINT
+    ) -> tuple[dict[str, Row], set[str]]:
         """Answers are told by the ids that they name: a moved issue comes under its own id and another key."""
         found: dict[str, Row] = {}
         unsure: set[str] = set()
@@ -244,6 +247,7 @@ class Cloud:
                     len(rest),
                     lambda most: body | {"issueIdsOrKeys": rest[:most]},  # noqa: B023 - asked in this turn
                     scope="bulkfetch",
+                    priority=priority,
                 )
             except Refused as error:
                 if error.status in (400, 404, 405, 410):

@@ -45,7 +45,7 @@ class DataCenter:
     async def versions(self, container: Container) -> list[Row]:
         return rows_of(await self._client.get(f"api/2/project/{container.id}/versions", shape=list))
 
-    async def count(self, query: str) -> int:
+    async def count(self, query: str, priority: Priority = Priority.BACKFILL) -> int:
         answer = await self._client.post("api/2/search", {"jql": query, "fields": ["key"], "maxResults": 0})
         return number_in(answer, "total", self._source)
 
@@ -194,7 +194,9 @@ class DataCenter:
             raise Unreachable(f"the history of issue {id_} is not whole: {len(rows)} changes", source=self._source)
         return rows
 
-    async def bulk(self, ids: Sequence[str], fields: list[str]) -> tuple[dict[str, Row], set[str]]:
+    async def bulk(
+        self, ids: Sequence[str], fields: list[str], priority: Priority = Priority.HINT
+    ) -> tuple[dict[str, Row], set[str]]:
         return {}, set()
 
     async def ids_of(self, keys: Iterable[str]) -> dict[str, str]:

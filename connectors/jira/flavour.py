@@ -42,7 +42,7 @@ class Flavour(Protocol):
 
     async def versions(self, container: Container) -> list[Row]: ...
 
-    async def count(self, query: str) -> int: ...
+    async def count(self, query: str, priority: Priority = Priority.BACKFILL) -> int: ...
 
     async def edge(self, container: Container, order: str) -> datetime | None:
         """When the first (ASC) or last (DESC) issue was created; None where there is none."""
@@ -73,7 +73,9 @@ class Flavour(Protocol):
         """Every issue's whole changelog; None for one that is gone since it was listed."""
         ...
 
-    async def bulk(self, ids: Sequence[str], fields: list[str]) -> tuple[dict[str, Row], set[str]]:
+    async def bulk(
+        self, ids: Sequence[str], fields: list[str], priority: Priority = Priority.HINT
+    ) -> tuple[dict[str, Row], set[str]]:
         """The issues that are there, and the ids that Jira could not tell of now; others are asked for alone."""
         ...
 

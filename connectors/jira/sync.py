@@ -219,9 +219,9 @@ class JiraConnector:
         """The ids of all issues of a project, with the time of the change where it was lately."""
         return await census.count(self, container)
 
-    async def look(self, refs: Sequence[Ref]) -> Looked:
+    async def look(self, refs: Sequence[Ref], *, live: bool = True) -> Looked:
         """Single issues by their ids, in bulk; why those that are not found are gone."""
-        return await census.look(self, refs)
+        return await census.look(self, refs, Priority.HINT if live else Priority.CENSUS)
 
     async def hooks(self, url: str, secret: str, *, install: bool) -> list[Check]:
         """One hook of the whole site, for the projects that are read."""

@@ -123,7 +123,7 @@ class Counter:
     async def _look_once(self, refs: Sequence[Ref]) -> tuple[Applied, set[str]]:
         applied, unsure = Applied(), set[str]()
         for start in range(0, len(refs), _LOOK):
-            looked = await self._connector.look(refs[start : start + _LOOK])
+            looked = await self._connector.look(refs[start : start + _LOOK], live=False)
 
             async def store() -> Applied:
                 async with self._database.write() as uow:

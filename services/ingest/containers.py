@@ -79,7 +79,7 @@ class Roster:
         if not probes:
             return None
         refs = [Ref(uid=one.uid, key=one.key, container=row.container) for one in probes]
-        looked = await self._connector.look(refs)
+        looked = await self._connector.look(refs, live=False)
         await despite_outages(partial(self._asked, row, now), who=self._who)
         elsewhere = {uid: why for uid, why in looked.left.items() if why in ("archived", "trashed")}
         await despite_outages(partial(self._single, elsewhere), who=self._who)  # moved before, to such a project

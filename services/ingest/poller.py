@@ -20,6 +20,7 @@ from connectors.base import (
     RateLimited,
     Retriable,
     Skippable,
+    Spared,
 )
 from schemas.events import SourceSynced
 from schemas.work import Gap
@@ -144,7 +145,8 @@ async def _despite(run: _Pass, step: Callable[[], Awaitable[Applied]]) -> None:
 
 def _worst(failures: list[ConnectorError]) -> ConnectorError | None:
     refused = [failure for failure in failures if isinstance(failure, AuthenticationFailed)]
-    return (refused or failures or [None])[0]
+    lasting = [failure for failure in failures if not isinstance(failure, Spared)]
+    return (refused or lasting or failures or [None])[0]
 
 
 async def _read_all(run: _Pass, containers: list[Container], counter: Counter) -> None:
@@ -181,7 +183,10 @@ async def _read(run: _Pass, container: Container, counter: Counter) -> None:
         run.gaps.extend(page.gaps)
         seen, total = seen + applied.seen, page.total if page.total is not None else total
         run.on_progress(SyncProgress(run.connector.source, container.key, seen, total))
-    counted = await counter.after_pass(container, before, full=run.full or (run.count and before is not None))
+    try:
+        counted = await counter.after_pass(container, before, full=run.full or (run.count and before is not None))
+    except Spared:
+        return  # the census stays due, and is taken once there is a budget for it again
     run.summary = run.summary.with_page(counted)
 
 
@@ -264,15 +269,16 @@ async def _finish(database: Database, source: str, error: ConnectorError | None,
             table = tables.sources
             row = (await uow.connection.execute(select(table).where(table.c.name == source))).one()
             values: dict[str, object] = {"requests": row.requests + requests, "waits_until": None}
-            if error is None:
-                first = row.first_complete_at is None
+            known = row.first_complete_at is not None
+            if error is None or (known and isinstance(error, Spared)):  # what is new waits; all that is known was read
+                first = not known
                 values |= {"state": "ok", "error": None, "last_complete_at": uow.now}
                 values |= {"first_complete_at": uow.now} if first else {}
                 uow.emit(SourceSynced(source=source, at=uow.now, first=first))
             else:
                 refused = isinstance(error, AuthenticationFailed)
                 values |= {"state": "auth_failed" if refused else "failing", "error": str(error)}
-                values |= {"waits_until": error.until} if isinstance(error, RateLimited) else {}
+            values |= {"waits_until": error.until} if isinstance(error, RateLimited) else {}
             await uow.connection.execute(table.update().where(table.c.name == source).values(**values))
 
     await despite_outages(finish, who=f"source {source}")
@@ -295,15 +301,16 @@ async def poll_forever(
     failures = 0
     while True:
         summary = await sync_source(database, connector, poll_every=poll_every, kind=kind)
-        failures = 0 if summary.error is None else failures + 1
+        error = None if isinstance(summary.error, Spared) else summary.error  # polls do not wait for that
+        failures = 0 if error is None else failures + 1
         pause = poll_every.total_seconds()
-        if isinstance(summary.error, RateLimited):
-            pause = max(pause, (summary.error.until - now()).total_seconds())
-        elif isinstance(summary.error, Retriable | AuthenticationFailed):
+        if isinstance(error, RateLimited):
+            pause = max(pause, (error.until - now()).total_seconds())
+        elif isinstance(error, Retriable | AuthenticationFailed):
             pause = min(pause * 2 ** min(failures, 6), 3600) * random.uniform(0.8, 1.2)  # noqa: S311
-        if summary.error is not None:
-            log.warning("source.failing", source=connector.source, error=str(summary.error), next_in_s=round(pause))
-        if woken is None or summary.error is not None:
+        if error is not None:
+            log.warning("source.failing", source=connector.source, error=str(error), next_in_s=round(pause))
+        if woken is None or error is not None:
             await sleep(pause)
         else:
             await _either(sleep(pause), woken.wait())

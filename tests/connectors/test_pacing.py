@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.base import RateLimited, Retriable, Unreachable
+from connectors.base import RateLimited, Retriable, Spared, Unreachable
 from connectors.pacing import LONGEST_SAT_OUT_S, LONGEST_WAIT_S, Pacer, Priority, persistently, retry_after
 from tests.connectors.clock import FakeClock
 
@@ -128,3 +128,62 @@ async def test_a_cancelled_waiter_leaves_its_lane_to_others() -> None:
             await waiter
     async with asyncio.timeout(1), pacer.slot():
         pass
+
+
+async def test_a_live_request_waits_for_no_more_than_one_in_flight() -> None:
+    """However many requests of a backfill wait for the lane, a hint is the next to get it."""
+    pacer = Pacer(concurrency=1, clock=FakeClock())
+    order: list[str] = []
+    free = asyncio.Event()
+
+    async def ask(name: str, priority: Priority) -> None:
+        async with pacer.slot(priority=priority):
+            order.append(name)
+            await free.wait()
+
+    tasks = [asyncio.create_task(ask(f"past {number}", Priority.BACKFILL)) for number in range(50)]
+    await asyncio.sleep(0)
+    tasks += [asyncio.create_task(ask("poll", Priority.POLL)), asyncio.create_task(ask("hint", Priority.HINT))]
+    await asyncio.sleep(0)
+    free.set()
+    await asyncio.gather(*tasks)
+    assert order[:4] == ["past 0", "hint", "poll", "past 1"]
+
+
+@pytest.mark.parametrize("priority", list(Priority))
+async def test_the_last_tenth_is_kept_for_live_work(priority: Priority) -> None:
+    """Hints, polls and what they need go on; a census and a backfill wait for the next budget, and hold no lane."""
+    clock = FakeClock()
+    pacer = Pacer(concurrency=1, clock=clock)
+    pacer.keep(5000, 500, 600)
+    waiting = asyncio.create_task(pacer.slot(priority=Priority.BACKFILL).__aenter__())
+    async with pacer.slot(priority=priority):
+        assert (clock.at >= 1600) is (not priority.live)
+    await waiting
+    assert clock.at >= 1600
+
+
+async def test_a_budget_that_is_far_away_ends_what_is_not_live() -> None:
+    """It is told until when, and what is live goes on."""
+    clock = FakeClock()
+    pacer = Pacer(clock=clock)
+    pacer.keep(5000, 1, LONGEST_SAT_OUT_S + 60)
+    with pytest.raises(Spared, match="kept for live work"):
+        async with pacer.slot(priority=Priority.CENSUS):
+            pass
+    async with pacer.slot(priority=Priority.POLL):
+        assert clock.at == 1000.0
+    pacer.keep(5000, 4999, 3600)  # the next answer tells of a new budget
+    async with pacer.slot(priority=Priority.CENSUS):
+        assert clock.at == 1000.0
+
+
+@given(st.integers(), st.integers(), st.floats(allow_nan=True))
+def test_only_a_budget_that_can_be_is_believed(limit: int, left: int, reset_in: float) -> None:
+    """A tenth or less of a limit, for an hour at most: nothing else keeps anything."""
+    pacer = Pacer(clock=FakeClock())
+    pacer.keep(limit, left, reset_in)
+    wait, _ = pacer.wait_for(priority=Priority.BACKFILL)
+    believed = limit > 0 and 0 <= left <= limit * 0.1 and 0 < reset_in <= 3660
+    assert (wait > 0) is believed
+    assert wait <= LONGEST_WAIT_S + 61
