@@ -5,8 +5,8 @@ row in the order in which it was given.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import (
@@ -14,7 +14,6 @@ from sqlalchemy import (
     Delete,
     Dialect,
     Insert,
-    LargeBinary,
     String,
     Table,
     Text,
@@ -27,13 +26,13 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.types import TypeEngine
+
+from services.storage.tables import ADAPTED
 
 #: What becomes of a row whose key is taken, by column; none: it stays as it is.
 Changes = Mapping[str, Literal["replace", "add"]]
 _Names = tuple[str, ...]
 _OnConflict = tuple[tuple[str, str], ...] | None
-_OfColumn = Callable[[Sequence[Any]], list[Any]]
 
 
 class Rows(NamedTuple):
@@ -89,45 +88,27 @@ def _columns(rows: Rows) -> dict[str, list[Any]]:
 
 
 async def _execute_many(connection: AsyncConnection, statement: Insert | Delete, rows: Rows) -> None:
-    sql, order, processes = _compiled(statement, rows.names, connection.dialect)
-    values = rows.values
-    if processes or order != tuple(range(len(rows.names))):
-        columns: list[Any] = list(zip(*values, strict=True))
-        for at, process in processes.items():
-            columns[at] = process(columns[at])
-        values = list(zip(*[columns[at] for at in order], strict=True))
+    sql, order = _compiled(statement, rows.names, connection.dialect)
+    values = rows.values if order is None else list(map(order, rows.values))
     await connection.exec_driver_sql(sql, values)  # any sequence will do for the driver
 
 
 @lru_cache(maxsize=256)
 def _compiled(
     statement: Insert | Delete, names: _Names, dialect: Dialect
-) -> tuple[str, tuple[int, ...], dict[int, _OfColumn]]:
-    """A statement's text, which column each of its parameters takes, and what makes the driver's values of some."""
+) -> tuple[str, Callable[[tuple[Any, ...]], tuple[Any, ...]] | None]:
+    """A statement's text, and what puts a row into the order of its parameters, where that is another one.
+
+    Raises TypeError for a column whose values the driver does not take as they are.
+    """
     compiled: Any = statement.compile(dialect=dialect)
-    made = {at: _of_column(compiled.binds[name].type, dialect) for at, name in enumerate(names)}
-    order = tuple(names.index(name) for name in compiled.positiontup)
-    return str(compiled), order, {at: process for at, process in made.items() if process is not None}
-
-
-def _of_column(type_: TypeEngine[Any], dialect: Dialect) -> _OfColumn | None:
-    process = type_.dialect_impl(dialect).bind_processor(dialect)
-    if process is None or isinstance(type_, LargeBinary):  # the driver takes bytes as they are
-        return None
-
-    # A batch has few days and moments, many times over. A moment is slow to compare.
-    distinct = _by_identity if issubclass(type_.python_type, datetime) else _by_value
-    return lambda values: distinct(process, values)
-
-
-def _by_value(process: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:
-    made = {value: process(value) for value in set(values)}
-    return [made[value] for value in values]
-
-
-def _by_identity(process: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:
-    made = {name: process(value) for name, value in {id(value): value for value in values}.items()}
-    return [made[id(value)] for value in values]
+    for name in names:
+        type_ = compiled.binds[name].type
+        needed = type_.dialect_impl(dialect).bind_processor(dialect) is not None
+        if needed and not isinstance(type_, ADAPTED):
+            raise TypeError(f"{name}: a {type_!r} needs to be made the driver's own first")
+    parameters = tuple(compiled.positiontup)
+    return str(compiled), None if parameters == names else itemgetter(*map(names.index, parameters))
 
 
 @lru_cache(maxsize=256)

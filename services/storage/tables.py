@@ -4,7 +4,8 @@ Amounts in the ledger are exact integers, so that sums commute and no order of e
 are in 720,720ths (`schemas.amounts.SHARE`), estimates in thousandths of a point or seconds.
 """
 
-from datetime import UTC, datetime
+import sqlite3
+from datetime import UTC, date, datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -64,6 +65,12 @@ def _sqlite_text(moment: datetime | None) -> str | None:
     # What SQLAlchemy itself writes, without its format by dictionary.
     return None if moment is None else _in_utc(moment).isoformat(" ", "microseconds")[:-6]
 
+
+# The driver writes what many rows are made of by itself, as SQLAlchemy would.
+sqlite3.register_adapter(datetime, _sqlite_text)
+sqlite3.register_adapter(date, date.isoformat)
+#: Types whose values SQLite's driver takes as they are.
+ADAPTED = (Moment, Date, Boolean, LargeBinary)
 
 #: SQLite gives an autoincrementing key to INTEGER only.
 Position = BigInteger().with_variant(Integer, "sqlite")

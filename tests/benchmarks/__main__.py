@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 
 from services.cli.app import collect_seldom
 from tests.benchmarks import backfill, growth, hooks, latency, memory, projection
@@ -25,6 +26,7 @@ def main() -> None:
     unknown = set(chosen.suites) - SUITES.keys()
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a broker that starts is asked until it answers
     collect_seldom()
     for name in chosen.suites or SUITES:
         asyncio.run(SUITES[name](chosen.items))
