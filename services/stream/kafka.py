@@ -59,6 +59,7 @@ class KafkaStream:
         self._identity: str | None = None
         self._handled = 0
         self._running = 0
+        self._telling: dict[str, asyncio.Task[None]] = {}  #: acknowledgements under way, by consumer
 
     async def run(self) -> None:
         """Deliver for ever; a broker or database that is away is waited for. Raises InvalidSecurity."""
@@ -121,6 +122,8 @@ class KafkaStream:
                 await asyncio.sleep(pause_s(attempt))
                 attempt += 1
             finally:
+                await asyncio.gather(*self._telling.values(), return_exceptions=True)
+                self._telling.clear()
                 await broker.stop()
 
     def _broker(self) -> KafkaBroker:
@@ -175,11 +178,21 @@ class KafkaStream:
                 with contextlib.suppress(IllegalStateError):
                     await message.nack()
                 return
+            await self._acknowledge(consumer, message)
+
+    async def _acknowledge(self, consumer: Consumer, message: KafkaMessage) -> None:
+        """Tell the broker what is handled, beside the next batch: it is the database that knows."""
+
+        async def tell() -> None:
             try:
                 await message.ack()
             except KafkaError as error:
-                # The partitions have gone to another member; the database knows what was handled.
+                # The partitions have gone to another member.
                 log.info("offset.not_committed", consumer=consumer.name, error=type(error).__name__)
+
+        if (before := self._telling.get(consumer.name)) is not None:
+            await before
+        self._telling[consumer.name] = asyncio.create_task(tell())
 
     async def _records(self, batch: Sequence[Any]) -> list[Record]:
         """What came, without what another log's relay left on a topic of the same name."""
@@ -265,14 +278,19 @@ async def _take_over(
 
 def _position(record: Any, own_log: str | None) -> int | None:
     """The record's position in our log; a negative one for what others sent; None for what is another log's."""
-    headers = dict(record.headers)
-    if "log" not in headers:
+    log_, position = None, b""
+    for name, value in record.headers:
+        if name == "log":
+            log_ = value
+        elif name == "position":
+            position = value
+    if log_ is None:
         return -(int(record.offset) + 1)
-    if headers["log"].decode(errors="replace") != own_log:
+    if log_.decode(errors="replace") != own_log:
         return None
     try:
-        return int(headers["position"])
-    except (KeyError, ValueError):
+        return int(position)
+    except ValueError:
         return -(int(record.offset) + 1)
 
 
