@@ -58,6 +58,8 @@ class _Watched:
     commits: list[tuple[int, float]] = field(default_factory=list)
     transactions: list[list[Written]] = field(default_factory=list)
     aligner: Aligner = field(default_factory=lambda: Aligner(()))
+    expected: int = 0
+    enough: asyncio.Event = field(default_factory=asyncio.Event)  #: as many events as are expected were handled
 
     async def handle(self, uow: UnitOfWork, events: Sequence[wire.Event]) -> None:
         await self.aligner.handle(uow, events)
@@ -66,6 +68,8 @@ class _Watched:
     def committed(self, writes: Sequence[Written]) -> None:
         self.commits.append((self.handled, perf_counter()))
         self.transactions.append(list(writes))
+        if self.handled >= self.expected:
+            self.enough.set()
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ async def _in_a_fresh_database(transport: str, kind: str, count: int) -> Measure
 
 async def _measure(transport: str, database: Database, count: int) -> Measured:
     last = await _end_of_log(database)
-    watched = _Watched()
+    watched = _Watched(expected=count)
     consumer = Consumer("align", (wire.WORK, wire.ALIGN), watched.handle, batch=_BATCH)
     if transport == "embedded":
         with _watching(database, watched):
@@ -116,9 +120,14 @@ async def _measure(transport: str, database: Database, count: int) -> Measured:
         bare, raw = await _bare(database, last, watched.handled, watched.transactions, _from_log(database)), 0.0
     else:
         async with _a_topic_full(database) as settings:
+            raw = await _raw(settings, count)  # first, so that neither of the two meets a broker that is just starting
             with _watching(database, watched):
-                await KafkaStream(database, [consumer], settings).settle()
-            raw = await _raw(settings, count)
+                stream = KafkaStream(database, [consumer], settings)
+                running = asyncio.create_task(stream.run())
+                await watched.enough.wait()
+                await stream.settle()
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
             bare = await _bare(database, last, watched.handled, watched.transactions, _from_broker(settings))
     (early, began), (handled, ended) = watched.commits[0], watched.commits[-1]
     timed = handled - early
