@@ -3,12 +3,15 @@
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
 from schemas.boards import BoardItem
 from schemas.work import Availability, Gap, Milestone, Quarantined, WorkItem
+
+if TYPE_CHECKING:
+    from connectors.hooks import Delivery
 
 
 class ConnectorError(Exception):
@@ -194,6 +197,13 @@ class Connector(Protocol):
         one, continued), an incremental poll after a complete one. Applying a page twice is harmless."""
         ...
 
+    async def names(self, container: Container) -> Mapping[str, str]:
+        """What labels, statuses, types and the like are called now that items of a container show, by kind and id.
+
+        They are renamed without any item's change. A status's category stands behind its name, in a line of its own.
+        """
+        ...
+
     async def census(self, container: Container) -> Census:
         """Every item of a live container. Raises Retriable where completeness cannot be proven."""
         ...
@@ -216,6 +226,13 @@ class Connector(Protocol):
         """Whether the tracker sends its hooks to ``url``, a line a registration; where ``install``, mended first.
 
         The one thing that is ever written to a tracker. Nothing but registrations for this very ``url`` is touched.
+        """
+        ...
+
+    async def undelivered(self, since: datetime) -> Sequence["Delivery"]:
+        """The hooks to us that failed since then and were not sent again, where the tracker keeps a list of them.
+
+        Each is as good as one that arrives late: it carries its own id, so that one that did arrive has no effect.
         """
         ...
 

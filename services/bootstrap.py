@@ -32,6 +32,7 @@ from services.consumers import ALERT, ALIGN, STEER, consumers
 from services.ingest.hooks import HookSource, Inbox
 from services.ingest.poller import SourceSummary, SyncProgress, poll_forever, sync_source
 from services.ingest.remember import remember
+from services.ingest.watchdog import Watchdog
 from services.settings import GitHubApp, GitHubSource, JiraSource, LogSettings, Settings, SlackSettings, WebhookSettings
 from services.steer import handlers as steer
 from services.steer.figures import load_ledger, roll
@@ -314,20 +315,24 @@ class App:
                 group.create_task(self._running.run(), name="stream")
             if "ingest" in stages:
                 for source in self.settings.sources:
+                    connector, hears = self.connectors[source.name], source.webhook_secret is not None
                     group.create_task(
                         poll_forever(
                             self.database,
-                            self.connectors[source.name],
+                            connector,
                             poll_every=source.poll_every,
                             kind=source.kind,
                             now=self.time.now,
                             sleep=self.time.sleep,
                             woken=self.inbox.polls[source.name],
+                            watchdog=Watchdog(self.database, source.name) if hears else None,
                         ),
                         name=f"source {source.name}",
                     )
-                    seen_to = self.inbox.work(self.connectors[source.name])
-                    group.create_task(seen_to, name=f"hooks of {source.name}")
+                    group.create_task(self.inbox.work(connector), name=f"hooks of {source.name}")
+                    if hears:
+                        recovering = self.inbox.recover(connector, sleep=self.time.sleep)
+                        group.create_task(recovering, name=f"lost hooks of {source.name}")
             if "alert" in stages:
                 group.create_task(self.sender.run(), name="sender")
             if "steer" in stages:

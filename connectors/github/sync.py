@@ -28,7 +28,7 @@ from connectors.base import (
     Skippable,
     Unreachable,
 )
-from connectors.github import census, registration
+from connectors.github import census, deliveries, registration
 from connectors.github.boards import Boards
 from connectors.github.client import GitHubClient
 from connectors.github.conditional import Stored, bucket
@@ -39,6 +39,7 @@ from connectors.github.listing import Refused
 from connectors.github.lists import PAGE, Batch, Withheld, issues
 from connectors.github.numbers import IssueIds
 from connectors.github.translate import milestone, moment, parent_name, work_item
+from connectors.hooks import Delivery
 from connectors.pacing import Clock, Priority
 from connectors.text import clean
 from schemas.work import Gap, Milestone, Quarantined, WorkItem, item_uid
@@ -282,6 +283,20 @@ class GitHubConnector:
         found = None if name is None else self._known(name) or asked.get(name)
         return None if found is None else item_uid(self.source, "issue", found)
 
+    async def names(self, container: Container) -> Mapping[str, str]:
+        """Of the repository's labels."""
+        found: dict[str, str] = {}
+        try:
+            async for page in self.client.pages(
+                f"repositories/{container.id}/labels", {"per_page": PAGE}, remember=True
+            ):
+                for row in page.rows:
+                    if isinstance(row, dict) and isinstance(row.get("id"), int):
+                        found[f"label:{row['id']}"] = clean(row.get("name"))
+        except Refused as error:
+            raise Skippable(census.refusal(self.source, container.key, error)) from error
+        return found
+
     async def census(self, container: Container) -> Census:
         """All issues and pull requests of a repository, with the time of their last change."""
         return await census.count(self, container)
@@ -293,6 +308,10 @@ class GitHubConnector:
     async def hooks(self, url: str, secret: str, *, install: bool) -> list[Check]:
         """A hook of each repository."""
         return await registration.registered(self, url, secret, install=install)
+
+    async def undelivered(self, since: datetime) -> Sequence[Delivery]:
+        """From the lists that the host keeps of each hook's deliveries."""
+        return await deliveries.undelivered(self, since)
 
     # -- check -------------------------------------------------------------------------------------------------
 

@@ -23,12 +23,14 @@ from connectors.base import (
     Skippable,
     Unreachable,
 )
+from connectors.hooks import Delivery
 from connectors.jira import census, progress, registration
 from connectors.jira.account import Account, seeing
 from connectors.jira.backfill import backfill, count
 from connectors.jira.client import JiraClient, JiraConfig, Refused
 from connectors.jira.cloud import Cloud
 from connectors.jira.data_center import DataCenter
+from connectors.jira.dimensions import names_of
 from connectors.jira.flavour import Flavour
 from connectors.jira.progress import Checkpoint
 from connectors.jira.rows import id_of, rows_of
@@ -215,6 +217,15 @@ class JiraConnector:
         known = [(row, histories.get(id_of(row), [])) for row in rows]
         return [work_item(row, log, self._site, container.key, ids) for row, log in known if log is not None]
 
+    async def names(self, container: Container) -> Mapping[str, str]:
+        """Of statuses with their categories, issue types and resolutions, and of the project's components."""
+        await self.prepare()
+        try:
+            self._site = await self._ask_of_site()  # what history is read by, too
+            return await names_of(self.client, container.id)
+        except Refused as error:
+            raise Skippable(census.refusal(self.source, container, error)) from error
+
     async def census(self, container: Container) -> Census:
         """The ids of all issues of a project, with the time of the change where it was lately."""
         return await census.count(self, container)
@@ -222,6 +233,10 @@ class JiraConnector:
     async def look(self, refs: Sequence[Ref], *, live: bool = True) -> Looked:
         """Single issues by their ids, in bulk; why those that are not found are gone."""
         return await census.look(self, refs, Priority.HINT if live else Priority.CENSUS)
+
+    async def undelivered(self, since: datetime) -> Sequence[Delivery]:
+        """None: Jira sends a failed hook again by itself, and keeps no list of those it gave up."""
+        return ()
 
     async def hooks(self, url: str, secret: str, *, install: bool) -> list[Check]:
         """One hook of the whole site, for the projects that are read."""

@@ -1,9 +1,10 @@
 """The trackers' webhooks: durable before they are answered, each a hint after which the item is asked for again."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from time import monotonic
 from types import ModuleType
 from typing import Any
@@ -30,6 +31,10 @@ log = structlog.get_logger(__name__)
 LARGEST_BODY = 25 * 1024 * 1024
 #: Deliveries that are handled are kept so long, so that one that comes again is known.
 KEPT = timedelta(days=30)
+#: GitHub keeps the list of deliveries for three days at least; how often it is asked for, and how far back again.
+RETENTION = timedelta(days=3)
+_RECOVER_EVERY_S = 600.0
+_OVERLAP = timedelta(minutes=30)
 #: Deliveries of one transaction.
 _AT_ONCE = 30
 #: A body larger than this is hashed and parsed beside the event loop.
@@ -164,6 +169,31 @@ class Inbox:
                 continue
             await self._forget_old(source)
             await self._arrived[source].wait()
+
+    async def recover(
+        self, connector: Connector, *, sleep: Callable[[float], Coroutine[Any, Any, None]] = asyncio.sleep
+    ) -> None:
+        """Ask the tracker now and then for hooks that it could not hand over, for ever."""
+        since = self.database.now() - RETENTION
+        while True:
+            began = self.database.now()
+            try:
+                await self.take_undelivered(connector, since)
+                since = began - _OVERLAP
+            except ConnectorError as error:
+                log.warning("hook.list_unread", source=connector.source, error=str(error))
+            await sleep(_RECOVER_EVERY_S)
+
+    async def take_undelivered(self, connector: Connector, since: datetime) -> int:
+        """Keep the hooks that the tracker could not hand over since then; the number that were news."""
+        source, news = connector.source, 0
+        for delivery in await connector.undelivered(since):
+            fresh = await despite_outages(partial(self._keep, source, delivery), who=f"hooks of {source}")
+            if fresh:
+                news += 1
+                RECEIVED.labels(source, "recovered").inc()
+                self._arrived[source].set()
+        return news
 
     async def handle(self, connector: Connector) -> int:
         """See to the oldest deliveries that wait: look at their items and mark them handled, in one transaction.

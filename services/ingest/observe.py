@@ -1,7 +1,7 @@
 """Pure: what a tracker's answer changes about what we know of an item."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -30,6 +30,8 @@ _TRACKED: tuple[TransitionField, ...] = (
     "time_spent_s",
     "availability",
 )
+#: What is renamed in the tracker without any item's change.
+_NAMED = frozenset({"status", "resolution", "labels", "components", "type"})
 #: A later look at the same state may differ in these without anything having happened.
 _UNREMARKABLE = frozenset({"updated_at"})
 
@@ -77,23 +79,29 @@ def observed(
 
     Where a tracked field differs from what we had and the tracker's own history has no newer change of it, the
     change is dated by the item's ``updated_at`` and kept as a transition of our own; those of earlier looks stay.
-    Coming back is dated ``now``, since no tracker changes the item for it. ``dated`` are the times of fields that
+    Coming back is dated ``now``, since no tracker changes the item for it, and so is what is called otherwise though
+    nobody changed the item: a label, a status or its category. ``dated`` are the times of fields that
     change apart from the item, as far as they are known; no change is dated before the last one of its field.
     """
     if before is None:
         return seen
+    told, seen = seen, _as_it_was(before, seen)
+    apart = now is not None and seen.updated_at == before.updated_at
+    remapped = before.status == seen.status and before.status_category != seen.status_category
     ours = [change for change in before.history if change.id.startswith(SEEN)]
     theirs = {change.id for change in before.history}
     at = max(seen.updated_at, before.updated_at)
     for field in _TRACKED:
         old, new = getattr(before, field), getattr(seen, field)
-        if old == new:
+        if old == new and not (field == "status" and remapped):
             continue
         latest = _latest(seen.history, field)
         if latest is not None and latest.id not in theirs:
             continue
         past = (one.at for one in before.history if one.field == field)
         changed_at = max((dated[field], before.created_at, *past)) if field in dated else at
+        if apart and now is not None and field in _NAMED and field not in dated:
+            changed_at = max(at, now)
         ours.append(
             Transition(
                 id=f"{SEEN}{field}:{revision}",
@@ -106,12 +114,41 @@ def observed(
                 origin="inferred",
             )
         )
+    if remapped or seen is not told:
+        seen = _timed(seen, sorted_history((*seen.history, *ours)))
     keys = tuple(dict.fromkeys((*before.previous_keys, *seen.previous_keys, before.key)))
     return msgspec.structs.replace(
         seen,
         history=sorted_history((*seen.history, *ours)),
         previous_keys=tuple(key for key in keys if key != seen.key),
     )
+
+
+def _as_it_was(before: WorkItem, seen: WorkItem) -> WorkItem:
+    """The item as seen, its past statuses of the categories that they had when we first read of them."""
+    known = {
+        change.id: (change.before_category, change.after_category) for change in before.history
+        if change.field == "status" and not change.id.startswith(SEEN)
+    }  # fmt: skip
+    history = [
+        change
+        if (were := known.get(change.id)) in (None, (change.before_category, change.after_category))
+        else msgspec.structs.replace(change, before_category=were[0], after_category=were[1])
+        for change in seen.history
+    ]
+    if all(one is other for one, other in zip(history, seen.history, strict=True)):
+        return seen
+    return msgspec.structs.replace(seen, history=tuple(history))
+
+
+def _timed(item: WorkItem, history: Sequence[Transition]) -> WorkItem:
+    """The item with the times of its work by its history, where that tells them."""
+    steps = [change for change in history if change.field == "status"]
+    started = next((step.at for step in steps if step.after_category == "in_progress"), None)
+    done = next((step.at for step in reversed(steps) if step.after_category == "done" != step.before_category), None)
+    if item.status_category != "done":
+        return msgspec.structs.replace(item, started_at=started or item.started_at, done_at=None)
+    return msgspec.structs.replace(item, started_at=started or item.started_at, done_at=done or item.done_at)
 
 
 def sorted_history(history: Iterable[Transition]) -> tuple[Transition, ...]:

@@ -28,6 +28,8 @@ from services.ingest.apply import Applied, apply_page, open_gaps
 from services.ingest.boards import BoardReader
 from services.ingest.census import Counter
 from services.ingest.containers import Roster
+from services.ingest.dimensions import Dimensions
+from services.ingest.watchdog import Watchdog
 from services.storage import tables
 from services.storage.database import Database
 from services.storage.outages import despite_outages
@@ -58,6 +60,7 @@ class SourceSummary:
     name: str
     seen: int = 0
     changed: int = 0
+    polled: int = 0  #: of the changed ones, those that a poll of a container that was known already found
     deleted: int = 0
     quarantined: int = 0
     requests: int = 0
@@ -173,13 +176,17 @@ async def _read_all(run: _Pass, containers: list[Container], counter: Counter) -
 
 async def _read(run: _Pass, container: Container, counter: Counter) -> None:
     who = f"source {run.connector.source}"
-    known = partial(_checkpoint, run.database, run.connector.source, container)
-    checkpoint = None if run.full else await despite_outages(known, who=who)
     before = await counter.known(container)
+    await Dimensions(run.database, run.connector).follow(container)
+    found = await despite_outages(partial(_checkpoint, run.database, run.connector.source, container), who=who)
+    checkpoint = None if run.full or found is None else found.content
+    polling = checkpoint is not None and found is not None and found.complete_at is not None
     seen, total = 0, None
     async for page in run.connector.read(container, checkpoint):
         applied = await despite_outages(partial(_store, run, container, page), who=who)
         run.summary = run.summary.with_page(applied)
+        if polling:
+            run.summary = replace(run.summary, polled=run.summary.polled + applied.changed)
         run.gaps.extend(page.gaps)
         seen, total = seen + applied.seen, page.total if page.total is not None else total
         run.on_progress(SyncProgress(run.connector.source, container.key, seen, total))
@@ -195,15 +202,12 @@ async def _store(run: _Pass, container: Container, page: Page) -> Applied:
         return await apply_page(uow, run.connector.source, container, page)
 
 
-async def _checkpoint(database: Database, source: str, container: Container) -> bytes | None:
+async def _checkpoint(database: Database, source: str, container: Container) -> Any:
+    """Where the reading of a container is, and when it was last read whole; None where it never was begun."""
     table = tables.checkpoints
+    ours = (table.c.source == source) & (table.c.container == container.id)
     async with database.read() as connection:
-        row = (
-            await connection.execute(
-                select(table.c.content).where((table.c.source == source) & (table.c.container == container.id))
-            )
-        ).first()
-    return None if row is None else bytes(row.content)
+        return (await connection.execute(select(table.c.content, table.c.complete_at).where(ours))).first()
 
 
 async def _note_gaps(database: Database, gaps: tuple[Gap, ...]) -> None:
@@ -293,10 +297,11 @@ async def poll_forever(
     now: Callable[[], datetime],
     sleep: Callable[[float], Coroutine[Any, Any, None]] = asyncio.sleep,
     woken: asyncio.Event | None = None,
+    watchdog: Watchdog | None = None,
 ) -> None:
     """Pass after pass, at the configured pace; a failing tracker is asked more and more rarely, never given up.
 
-    After a pass that ended well the next one begins as soon as it is ``woken``.
+    After a pass that ended well the next one begins as soon as it is ``woken``. A ``watchdog`` is told what polls find.
     """
     failures = 0
     while True:
@@ -310,6 +315,8 @@ async def poll_forever(
             pause = min(pause * 2 ** min(failures, 6), 3600) * random.uniform(0.8, 1.2)  # noqa: S311
         if error is not None:
             log.warning("source.failing", source=connector.source, error=str(error), next_in_s=round(pause))
+        if watchdog is not None and error is None:
+            await watchdog.after_pass(summary.polled)
         if woken is None or error is not None:
             await sleep(pause)
         else:

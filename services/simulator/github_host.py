@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from services.simulator.answers import Dated, json_answer, origin
 from services.simulator.github_accounts import Account, Accounts, NotLetIn
+from services.simulator.github_deliveries import Deliveries
 from services.simulator.github_graphql import GithubGraphQL
 from services.simulator.github_lists import Lists, Unprocessable, paged
 from services.simulator.github_shapes import Row, event, events, issue, label, milestone, repository, user
@@ -54,6 +55,7 @@ class GithubHost:
         self.token = token  #: may change while the host runs, as a token may expire
         self.hourly = hourly
         self.registrations = Registrations()
+        self.deliveries = Deliveries()
         self._enterprise = enterprise
         self.graphql = GithubGraphQL(world, old=enterprise is not None)
         self.accounts = Accounts(world)
@@ -72,6 +74,8 @@ class GithubHost:
             ("/labels", self.labels),
             ("/hooks", self.hooks),
             ("/hooks/{hook:int}", self.hook),
+            ("/hooks/{hook:int}/deliveries", self.sent),
+            ("/hooks/{hook:int}/deliveries/{delivery:int}", self.delivery),
         ]
         if self._enterprise is None:
             in_repository += [
@@ -314,6 +318,23 @@ class GithubHost:
         if changed is None:
             raise Refused(404, "Not Found")
         return Answer(changed)
+
+    def sent(self, request: Request, where: Container) -> Answer:
+        hook = self._hook(request, where)
+        here = f"{self._home(request, where)}/hooks/{hook}/deliveries"
+        return Answer(*self.deliveries.page(hook, dict(request.query_params), here))
+
+    def delivery(self, request: Request, where: Container) -> Answer:
+        found = self.deliveries.whole(self._hook(request, where), request.path_params["delivery"])
+        if found is None:
+            raise Refused(404, "Not Found")
+        return Answer(found)
+
+    def _hook(self, request: Request, where: Container) -> int:
+        hook: int = request.path_params["hook"]
+        if not self.registrations.allowed or hook not in [one["id"] for one in self.registrations.of(where.id)]:
+            raise Refused(404, "Not Found")
+        return hook
 
     def labels(self, request: Request, where: Container) -> Answer:
         rows = [label(where, name, self._api(request)) for name in sorted(where.labels)]

@@ -11,9 +11,9 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.simulator.answers import Dated, number, page_size
-from services.simulator.jira_fields import FIELD_ROWS, PARENT_FIELD, SPRINT, STATUSES
+from services.simulator.jira_fields import FIELD_ROWS, PARENT_FIELD, SPRINT, STATUSES, TYPES
 from services.simulator.jira_shapes import Row, chosen, history, issue, person, project
-from services.simulator.jira_site import JiraSite, Refused
+from services.simulator.jira_site import JiraSite, Refused, resolutions
 from services.simulator.model import Item, Sprint
 
 #: Beyond so many issues a search fails (jira.search.platform.max.result.window).
@@ -49,7 +49,10 @@ class JiraDataCenter(JiraSite):
             Route("/serverInfo", self._open(self.server_info)),
             Route("/myself", self._shut(self.myself)),
             Route("/field", self._rows([*FIELD_ROWS, *_LINKS])),
-            Route("/status", self._rows(STATUSES)),
+            Route("/status", self._named("status", STATUSES)),
+            Route("/issuetype", self._named("type", TYPES)),
+            Route("/resolution", self._rows(resolutions())),
+            Route("/project/{project}/components", self._shut(self.components)),
             Route("/project", self._shut(self.all_projects)),
             Route("/project/{project}", self._shut(self.project)),
             Route("/project/{project}/versions", self._shut(self.versions)),

@@ -1,5 +1,6 @@
 """The administrator's side of the simulated Jira site: fields, statuses, issue types, resolutions, priorities."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from services.simulator.model import CATEGORIES, JIRA_RESOLUTIONS, JIRA_TYPES, Container
@@ -145,6 +146,13 @@ FIELD_ROWS = [
     _custom(STORY_POINTS, "Story Points", "number", f"{_CUSTOM}:float"),
     _custom(GOAL, "Goal", "option", f"{_CUSTOM}:select"),
 ]  # fmt: skip
+
+
+def as_called(called: Mapping[str, Row], kind: str, row: Row) -> Row:
+    """A status or a type as an administrator called it since; ``category`` is the key of another one."""
+    change = dict(called.get(f"{kind}:{row['id']}", {}))
+    category = change.pop("category", None)
+    return row | change | ({"statusCategory": _CATEGORY_ROWS[category]} if category else {})
 
 
 def _link_type(id_: str, name: str, inward: str, outward: str) -> Row:

@@ -19,6 +19,7 @@ from services.simulator.jira_fields import (
     STORY_POINT_ESTIMATE,
     STORY_POINTS,
     TEAM,
+    as_called,
     goal_option,
     issue_type,
     points_field,
@@ -252,12 +253,16 @@ def _component(where: Container, name: str) -> Row:
     return {"self": f"{CLOUD}/rest/api/3/component/{id_}", "id": id_, "name": name}
 
 
+def components(where: Container) -> list[Row]:
+    return [_component(where, name) for name in where.components]
+
+
 def _team_id(name: str | None) -> str | None:
     return None if name is None else "team-" + name.lower().replace(" ", "-")
 
 
 def _status(world: World, item: Item) -> Row:
-    return status(world.containers[item.container], item.status)
+    return as_called(world.called, "status", status(world.containers[item.container], item.status))
 
 
 def _resolution(item: Item) -> Row | None:
@@ -334,7 +339,7 @@ FIELDS: dict[str, Callable[[World, Item], Any]] = {
     "summary": lambda world, item: item.title,
     "status": _status,
     "statuscategorychangedate": _changed_category,
-    "issuetype": lambda world, item: issue_type(item.type),
+    "issuetype": lambda world, item: as_called(world.called, "type", issue_type(item.type)),
     "project": lambda world, item: project(world, world.containers[item.container]),
     "parent": _parent,
     "priority": lambda world, item: PRIORITY,

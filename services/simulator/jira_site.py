@@ -26,9 +26,21 @@ from services.simulator.jira_fields import (
     RESOLUTIONS,
     STATUSES,
     TYPES,
+    as_called,
 )
 from services.simulator.jira_search import Search
-from services.simulator.jira_shapes import Row, chosen, history, issue, person, project, sprint, timestamp, version
+from services.simulator.jira_shapes import (
+    Row,
+    chosen,
+    components,
+    history,
+    issue,
+    person,
+    project,
+    sprint,
+    timestamp,
+    version,
+)
 from services.simulator.jql import InvalidJql
 from services.simulator.model import Container, Item
 from services.simulator.registrations import Registrations, jira_hook
@@ -80,14 +92,15 @@ class JiraSite:
             Route("/myself", self._shut(self.myself)),
             Route("/mypermissions", self._shut(self.permissions)),
             Route("/field", self._rows(FIELD_ROWS)),
-            Route("/status", self._rows(STATUSES)),
+            Route("/status", self._named("status", STATUSES)),
             Route("/statuscategory", self._rows(CATEGORY_ROWS)),
-            Route("/issuetype", self._rows(TYPES)),
+            Route("/issuetype", self._named("type", TYPES)),
             Route("/priority", self._rows(PRIORITIES)),
-            Route("/resolution", self._rows(_resolutions())),
+            Route("/resolution", self._rows(resolutions())),
             Route("/issueLinkType", self._rows({"issueLinkTypes": list(LINK_TYPES.values())})),
             Route("/project/search", self._shut(self.projects)),
             Route("/project/{project}", self._shut(self.project)),
+            Route("/project/{project}/components", self._shut(self.components)),
             Route("/project/{project}/version", self._shut(self.version_page)),
             Route("/project/{project}/versions", self._shut(self.versions)),
             Route("/search/jql", self._shut(self.find), methods=["GET", "POST"]),
@@ -150,6 +163,9 @@ class JiraSite:
 
     def _rows(self, rows: Any) -> Endpoint:
         return self._shut(lambda request, asked: rows)
+
+    def _named(self, kind: str, rows: list[Row]) -> Endpoint:
+        return self._shut(lambda request, asked: [as_called(self.world.called, kind, row) for row in rows])
 
     def _knows(self, authorization: str) -> bool:
         scheme, _, rest = authorization.partition(" ")
@@ -235,6 +251,9 @@ class JiraSite:
 
     def version_page(self, request: Request, asked: Row) -> Row:
         return self._page(request, self.versions(request, asked))
+
+    def components(self, request: Request, asked: Row) -> list[Row]:
+        return components(self._container(request))
 
     def versions(self, request: Request, asked: Row) -> list[Row]:
         return [version(one, self.world.now.date()) for one in self._container(request).milestones]
@@ -407,7 +426,7 @@ def _offset(token: object) -> int:
     return int(digits)
 
 
-def _resolutions() -> list[Row]:
+def resolutions() -> list[Row]:
     return [
         {"self": f"{CLOUD}/rest/api/3/resolution/{id_}", "id": id_, "name": name, "description": ""}
         for name, id_ in RESOLUTIONS.items()

@@ -56,6 +56,7 @@ class World:
         self.transferred: dict[tuple[int, int], int] = {}  #: container and number to the id that it has now
         self.children: dict[int, set[int]] = {}
         self.ties = Ties()
+        self.called: dict[str, dict[str, Any]] = {}  #: Jira's statuses and types, by kind and id
         self.boards: dict[tuple[str, int], ProjectBoard] = {}  #: by owner in lower case, and number
         self._numbers: dict[tuple[int, int], int] = {}
         self._ids = {"jira": count(10_001), "github": count(2_000_000_001)}
@@ -115,6 +116,32 @@ class World:
         """Archive, trash, hide or bring back a container."""
         with self.lock:
             self.container(key).state = state
+            self.revision += 1
+
+    def rename_label(self, container: Container, label: str, to: str | None) -> None:
+        """Give a label of a repository another name, or delete it; its issues do not change by it."""
+        with self.lock:
+            id_ = container.labels.pop(label)
+            if to is not None:
+                container.labels[to] = id_
+            for item in container.items:
+                if label in item.labels:
+                    kept = [to if one == label else one for one in item.labels]
+                    item.labels = tuple(one for one in kept if one is not None)
+            self.revision += 1
+
+    def rename_component(self, container: Container, component: str, to: str) -> None:
+        """Give a component of a project another name."""
+        with self.lock:
+            container.components = tuple(to if one == component else one for one in container.components)
+            for item in container.items:
+                item.components = tuple(to if one == component else one for one in item.components)
+            self.revision += 1
+
+    def call(self, kind: str, id_: str, **values: Any) -> None:
+        """From now on a status or a type of Jira's shows these values: its name, its category."""
+        with self.lock:
+            self.called.setdefault(f"{kind}:{id_}", {}).update(values)
             self.revision += 1
 
     def rename_container(self, key: str, to: str) -> None:

@@ -161,6 +161,15 @@ checkpoints = Table(
     Column("updated_at", Moment, nullable=False),
 )
 
+dimensions = Table(
+    "dimensions",
+    metadata,
+    Column("source", String(64), primary_key=True),
+    Column("container", String(255), primary_key=True),  # the immutable id
+    Column("content", LargeBinary, nullable=False),  # names by kind and id, in JSON
+    Column("read_at", Moment, nullable=False),
+)
+
 older_answers = Table(
     "older_answers",
     metadata,
