@@ -98,7 +98,7 @@ class WorkItem(msgspec.Struct, frozen=True, kw_only=True):
     components: tuple[str, ...] = ()
     milestones: tuple[str, ...] = ()
     parent: str | None = None
-    links: tuple[Link, ...] = ()
+    links: tuple[Link, ...] | None = ()  #: None from a connector that cannot tell them now; never stored so
     estimate_points: float | None = None
     original_estimate_s: int | None = None
     time_spent_s: int | None = None

@@ -298,6 +298,8 @@ class GitHubClient:
             told = {key: value for key, value in answer.headers.items() if key.startswith("x-ratelimit")}
             credential.limits |= told
             keep_for_live_work(answer, credential)
+        if (scopes := answer.headers.get("x-oauth-scopes")) is not None:
+            credential.scopes = frozenset(filter(None, (one.strip() for one in scopes.split(","))))
         if answer.status >= 400:
             answer = credential.hidden(answer)
         if answer.status == 401:

@@ -80,6 +80,7 @@ class Credential:
         self.pacer = pacer
         self.strikes = Strikes(pacer.clock)
         self.limits: dict[str, str] = {}
+        self.scopes: frozenset[str] | None = None  #: of a classic token, once an answer has named them
         self.refused: TokenRefused | None = None
         self.refused_at = 0.0
         self._secret = secret

@@ -17,8 +17,8 @@ from connectors.pacing import Priority
 PAGE = 100
 #: What becomes of an issue; the rest, such as its text, is dropped at once.
 _KEPT = (
-    "id", "number", "state", "state_reason", "title", "labels", "milestone", "type", "pull_request",
-    "parent_issue_url", "created_at", "updated_at", "closed_at", "html_url",
+    "id", "node_id", "number", "state", "state_reason", "title", "labels", "milestone", "type", "pull_request",
+    "parent_issue_url", "issue_dependencies_summary", "created_at", "updated_at", "closed_at", "html_url",
 )  # fmt: skip
 #: GitHub lists nothing for a ``since`` of 1970; nothing there is older than GitHub, but for imported dates.
 _FOUNDED = datetime(2008, 1, 1, tzinfo=UTC)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 _EVENTS = ("issues", "label", "milestone", "pull_request", "repository")
 #: Events that an Enterprise Server up to 3.19 does not know.
-_NEWER = ("sub_issues",)
+_NEWER = ("issue_dependencies", "sub_issues")
 _FIX = "give the token admin:repo_hook (fine-grained: Webhooks, read and write), or let an owner add the hook by hand"
 
 

@@ -13,28 +13,26 @@ import msgspec
 from connectors.ahead import ahead, together
 from connectors.answers import Answer, parsed
 from connectors.base import (
-    AuthenticationFailed,
     Board,
     Census,
     Check,
-    ConnectorError,
     Container,
     Discovery,
     Looked,
     Page,
-    RateLimited,
     Ref,
     Retriable,
     Skippable,
     Unreachable,
 )
-from connectors.github import census, deliveries, registration
+from connectors.github import census, checks, deliveries, registration
 from connectors.github.boards import Boards
 from connectors.github.client import GitHubClient
 from connectors.github.conditional import Stored, bucket
 from connectors.github.config import GitHubConfig
 from connectors.github.credentials import Credential, TokenRefused
 from connectors.github.events import Histories
+from connectors.github.links import LinkReader
 from connectors.github.listing import Refused
 from connectors.github.lists import PAGE, Batch, Withheld, issues
 from connectors.github.numbers import IssueIds
@@ -71,7 +69,8 @@ class GitHubConnector:
         self.source = config.name
         self.client = GitHubClient(config, clock)
         self.ids = IssueIds()
-        self._boards = Boards(self)
+        self.project_boards = Boards(self)
+        self._links = LinkReader(self.client)
         self._stored: dict[str, Stored] = {}  #: by the container's id
 
     @property
@@ -159,7 +158,7 @@ class GitHubConnector:
 
     async def boards(self, known: Mapping[str, bytes]) -> Sequence[Board]:
         """The project boards; one that cannot be read is a gap."""
-        return await self._boards.read(known)
+        return await self.project_boards.read(known)
 
     async def read(self, container: Container, checkpoint: bytes | None) -> AsyncIterator[Page]:
         """A backfill, its continuation, or a poll of one repository, page by page."""
@@ -253,11 +252,12 @@ class GitHubConnector:
         self, container: Container, rows: Sequence[Any], titles: Mapping[str, str], told: Histories
     ) -> list[WorkItem | Quarantined]:
         events = await told.of(rows)
-        parents = await self._parents(rows)
+        parents, links = await self._parents(rows), await self._links.of(rows)
         return [
             work_item(
                 row, events.get(_id(row), []), source=self.source, container=container.key,
-                parent=self._parent(row, parents), titles=titles, fields=self.config.fields,
+                parent=self._parent(row, parents), titles=titles, links=links.get(_id(row), ()),
+                fields=self.config.fields,
             )
             for row in rows
         ]  # fmt: skip
@@ -316,57 +316,8 @@ class GitHubConnector:
     # -- check -------------------------------------------------------------------------------------------------
 
     async def check(self) -> list[Check]:
-        """Address and credential, repositories, clock, rate limit."""
-        name = self.source
-        try:
-            refused = await self._refused()
-            found = await self.discover()
-        except AuthenticationFailed as error:
-            fix = error.fix or self.client.credentials[0].fix
-            return [Check(name=f"{name}: credential", ok=False, detail=str(error), fix=fix, exit_code=4)]
-        except (Retriable, RateLimited) as error:
-            fix = "check `url` and the network; `curl URL/meta` should answer"
-            return [Check(name=f"{name}: reachable", ok=False, detail=str(error), fix=fix, exit_code=5)]
-        except ConnectorError as error:
-            return [Check(name=f"{name}: configuration", ok=False, detail=str(error), exit_code=1)]
-        checks = [
-            Check(name=f"{name}: credential", ok=True, detail=f"{found.flavour} {found.version}".strip()),
-            Check(name=f"{name}: repositories", ok=True, detail=", ".join(one.key for one in found.containers)),
-        ]
-        checks += [
-            Check(name=f"{name}: {gap.container}", ok=False, detail=gap.detail, fix=gap.fix, exit_code=1)
-            for gap in found.gaps
-        ]
-        if found.server_time is not None:
-            skew = abs((found.server_time - self.client.pacer.clock.now()).total_seconds())
-            near = skew < 120
-            fix = "" if near else "set this machine's clock by NTP"
-            detail = f"{skew:.0f} s apart"
-            checks.append(Check(name=f"{name}: clock", ok=near, detail=detail, fix=fix, exit_code=0 if near else 1))
-        checks += await self._boards.check()
-        left = [(one.name, one.limits.get("x-ratelimit-remaining")) for one in self.client.credentials]
-        told = [f"{count} requests left" + (f" of {who}" if len(left) > 1 else "") for who, count in left if count]
-        if told:
-            checks.append(Check(name=f"{name}: rate limit", ok=True, detail=", ".join(told)))
-        return checks + refused
-
-    async def _refused(self) -> list[Check]:
-        """Each of several credentials is tried: a line for one that is refused. Raises where none is left."""
-        several = self.client.credentials if len(self.client.credentials) > 1 else []
-        checks = []
-        for credential in several:
-            try:
-                await self.client.get("meta", only=credential)
-            except TokenRefused as error:
-                checks.append(
-                    Check(
-                        name=f"{self.source}: {credential.name}", ok=False,
-                        detail=f"{credential.name} is refused", fix=error.fix, exit_code=4,
-                    )
-                )  # fmt: skip
-            except (Refused, RateLimited):
-                continue  # let in, which is what was to be seen
-        return checks
+        """Address and credentials, what of each repository may be read, boards, clock, rate limit."""
+        return await checks.checked(self)
 
 
 def _settled(row: Any, began: datetime) -> bool:

@@ -13,6 +13,7 @@ from connectors.history import with_history
 from connectors.text import LONGEST_TITLE, clean, names
 from schemas.work import (
     Kind,
+    Link,
     Milestone,
     Quarantined,
     Resolution,
@@ -117,16 +118,18 @@ def work_item(
     container: str,
     parent: str | None,
     titles: Mapping[str, str],
+    links: tuple[Link, ...] | None = (),
     fields: Iterable[str] = (),
 ) -> WorkItem | Quarantined:
     """One issue or pull request with its events; Quarantined where something required is missing.
 
     ``parent`` is the uid that its parent's address was resolved to; ``titles`` are the uids of the repository's
-    milestones by title, since events name them by title only. Of ``fields`` only a project board tells the values.
+    milestones by title, since events name them by title only; ``links`` are None where they cannot be told now.
+    Of ``fields`` only a project board tells the values.
     """
     try:
         found = _work_item(row, events, source, container, parent, titles)
-        return msgspec.structs.replace(found, fields=dict.fromkeys(fields))
+        return msgspec.structs.replace(found, links=links, fields=dict.fromkeys(fields))
     except (Malformed, ValueError, TypeError, AttributeError, KeyError) as error:
         ref = str(row.get("number") or row.get("id")) if isinstance(row, Mapping) else repr(row)[:50]
         raw = json.dumps(row, default=repr)[:4000]

@@ -21,7 +21,7 @@ _LISTED = frozenset(
 _IGNORED = frozenset(
     {
         "check_run", "check_suite", "commit_comment", "create", "delete", "deployment", "deployment_status",
-        "discussion", "discussion_comment", "fork", "gollum", "issue_comment", "issue_dependencies", "member",
+        "discussion", "discussion_comment", "fork", "gollum", "issue_comment", "member",
         "membership", "meta", "organization", "ping", "public", "pull_request_review", "pull_request_review_comment",
         "pull_request_review_thread", "push", "release", "star", "status", "team", "watch", "workflow_job",
         "workflow_run",
@@ -65,6 +65,11 @@ def _hints(source: str, event: str, data: Mapping[str, Any]) -> tuple[Hints, boo
         return _of(
             _ref(source, "issue", data.get("sub_issue"), data.get("sub_issue_repo") or home),
             _ref(source, "issue", data.get("parent_issue"), data.get("parent_issue_repo") or home),
+        ), True
+    if event == "issue_dependencies":
+        return _of(
+            _ref(source, "issue", data.get("blocked_issue"), data.get("blocked_issue_repo") or home),
+            _ref(source, "issue", data.get("blocking_issue"), data.get("blocking_issue_repo") or home),
         ), True
     if event in _LISTED:
         return Hints(poll=True), True

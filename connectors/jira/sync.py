@@ -1,30 +1,26 @@
 """A Jira site, read completely: windows of creation in parallel for the past, keyset polls for the present."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
 from connectors.ahead import both, together
 from connectors.base import (
-    AuthenticationFailed,
     Board,
     Census,
     Check,
-    ConnectorError,
     Container,
     Discovery,
     Fatal,
     Looked,
     Page,
-    RateLimited,
     Ref,
-    Retriable,
     Skippable,
     Unreachable,
 )
 from connectors.hooks import Delivery
-from connectors.jira import census, progress, registration
+from connectors.jira import census, checks, progress, registration
 from connectors.jira.account import Account, seeing
 from connectors.jira.backfill import backfill, count
 from connectors.jira.client import JiraClient, JiraConfig, Refused
@@ -182,9 +178,13 @@ class JiraConnector:
         versions = [one for row in rows if (one := milestone(row, self.source, container.key, url)) is not None]
         return [*versions, *sprints]
 
+    @property
+    def has_sprints(self) -> bool:
+        """Whether the site has a field of sprints."""
+        return self._site is not None and bool(self._site.sprints)
+
     async def _sprints_of(self, container: Container) -> list[Milestone]:
-        assert self._site is not None
-        return await self._sprints.of(container) if self._site.sprints else []
+        return await self._sprints.of(container) if self.has_sprints else []
 
     async def _poll(self, container: Container, state: Checkpoint) -> AsyncGenerator[Page, None]:
         assert state.cursor is not None
@@ -245,36 +245,5 @@ class JiraConnector:
     # -- check -------------------------------------------------------------------------------------------------
 
     async def check(self) -> list[Check]:
-        """Address and credential, projects, clock, rate limit."""
-        name = self.source
-        try:
-            found = await self.discover()
-        except AuthenticationFailed as error:
-            fix = "make a new API token (Data Center: personal access token) and put it in the token file"
-            return [Check(name=f"{name}: credential", ok=False, detail=str(error), fix=fix, exit_code=4)]
-        except (Retriable, RateLimited) as error:
-            fix = "check `url` and the network; `curl URL/rest/api/2/serverInfo` should answer"
-            return [Check(name=f"{name}: reachable", ok=False, detail=str(error), fix=fix, exit_code=5)]
-        except ConnectorError as error:
-            return [Check(name=f"{name}: configuration", ok=False, detail=str(error), fix="", exit_code=1)]
-        checks = [
-            Check(name=f"{name}: credential", ok=True, detail=f"{found.flavour} {found.version}"),
-            Check(name=f"{name}: projects", ok=True, detail=", ".join(one.key for one in found.containers)),
-        ]
-        checks += [
-            Check(name=f"{name}: project {gap.container}", ok=False, detail=gap.detail, fix=gap.fix, exit_code=1)
-            for gap in found.gaps
-        ]
-        return [*checks, *_clock_and_limit(name, found, self.client)]
-
-
-def _clock_and_limit(name: str, found: Discovery, client: JiraClient) -> Iterable[Check]:
-    if found.server_time is not None:
-        skew = abs((found.server_time - client.pacer.clock.now()).total_seconds())
-        yield Check(
-            name=f"{name}: clock", ok=skew < 120, detail=f"{skew:.0f} s apart", exit_code=0 if skew < 120 else 1,
-            fix="" if skew < 120 else "set this machine's clock by NTP",
-        )  # fmt: skip
-    left = client.limits.get("x-ratelimit-remaining")
-    if left is not None:
-        yield Check(name=f"{name}: rate limit", ok=True, detail=f"{left} requests left")
+        """Address and credential, what of each project may be read, clock, rate limit."""
+        return await checks.checked(self)

@@ -43,7 +43,7 @@ def links_json(row: Any) -> list[dict[str, Any]]:
     """The links of an item, from its row of `items`."""
     return [
         {"id": one.id, "kind": one.kind, "item": one.to, "inward": one.inward, "name": one.name}
-        for one in ITEM.decode(row.content).links
+        for one in ITEM.decode(row.content).links or ()
     ]
 
 

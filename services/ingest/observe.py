@@ -83,6 +83,8 @@ def observed(
     nobody changed the item: a label, a status or its category. ``dated`` are the times of fields that
     change apart from the item, as far as they are known; no change is dated before the last one of its field.
     """
+    if seen.links is None:
+        seen = msgspec.structs.replace(seen, links=before.links if before is not None else ())
     if before is None:
         return seen
     told, seen = seen, _as_it_was(before, seen)

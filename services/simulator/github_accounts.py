@@ -32,6 +32,7 @@ class Account:
 
     sees: frozenset[str] | None = None
     hourly: int | None = None
+    scopes: str | None = None  #: of a classic token, as the header has them
     revoked: bool = False
     used: int = 0
     window: datetime | None = None  #: when the hour of its budget began

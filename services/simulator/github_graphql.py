@@ -3,7 +3,7 @@
 Shapes follow GitHub's public schema; the cost is that of "Rate limits and query limits": connections asked for / 100.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -86,6 +86,7 @@ class GithubGraphQL:
             },
             "repositoryOwner": lambda login: self._owner(login, problems),
             "node": lambda id: self._node(id, problems),
+            "nodes": lambda ids: [self._item(id_, place, problems) for place, id_ in enumerate(ids)],
         }
 
     def _owner(self, login: str, problems: list[Thing]) -> Thing | None:
@@ -110,6 +111,30 @@ class GithubGraphQL:
             message = f"Could not resolve to a node with the global id of '{id_}'"
             problems.append({"type": "NOT_FOUND", "path": ["node"], "message": message})
         return self._board(found) if found else None
+
+    def _item(self, id_: str, place: int, problems: list[Thing]) -> Thing | None:
+        """An issue or a pull request by its node id."""
+        kind, _, number = id_.partition("_")
+        item = self.world.items.get(int(number)) if kind in ("I", "PR") and number.isdigit() else None
+        if item is None or item.id in self.hidden:
+            message = f"Could not resolve to a node with the global id of '{id_}'"
+            problems.append({"type": "NOT_FOUND", "path": ["nodes", place], "message": message})
+            return None
+        ties = self.world.ties.of(item.id)
+        closing = [one.object for one in ties if one.kind == "closes" and one.subject == item.id]
+        blocked_by = [one.subject for one in ties if one.kind == "Blocks" and one.object == item.id]
+        blocking = [one.object for one in ties if one.kind == "Blocks" and one.subject == item.id]
+        if item.pull_request:
+            return {"__typename": "PullRequest", "id": id_, "closingIssuesReferences": self._issues(closing)}
+        found: Thing = {"__typename": "Issue", "id": id_}
+        return found | (
+            {} if self._old else {"blockedBy": self._issues(blocked_by), "blocking": self._issues(blocking)}
+        )
+
+    def _issues(self, ids: Sequence[int]) -> Callable[[int], Thing]:
+        name = "databaseId" if self._old else "fullDatabaseId"
+        rows = [{"__typename": "Issue", name: one if self._old else str(one)} for one in ids if one in self.world.items]
+        return lambda first: _connection(rows[:first], len(rows), first)
 
     def _board(self, board: ProjectBoard) -> Thing:
         def items(first: int, after: str | None = None, archivedStates: Sequence[str] = ("NOT_ARCHIVED",)) -> Thing:  # noqa: N803

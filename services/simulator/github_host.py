@@ -66,6 +66,7 @@ class GithubHost:
             ("", self.repository),
             ("/issues", self.issues),
             ("/issues/events", self.repository_events),
+            ("/pulls", self.pulls),
             ("/issues/{number:int}", self.issue),
             ("/issues/{number:int}/events", self.issue_events),
             ("/issues/{number:int}/timeline", self.issue_events),
@@ -185,6 +186,8 @@ class GithubHost:
         if self._enterprise is not None:
             response.headers["x-github-enterprise-version"] = self._enterprise
         account = getattr(request.state, "account", self.accounts.own)
+        if account.scopes is not None:
+            response.headers["x-oauth-scopes"] = account.scopes
         hourly = self._hourly(account)
         if hourly is not None:
             for name, value in self._limits(account, hourly).items():
@@ -288,6 +291,13 @@ class GithubHost:
         if found is None:
             raise Refused(404, "Not Found")
         return Answer(self._row(request, found))
+
+    def pulls(self, request: Request, where: Container) -> Answer:
+        state = request.query_params.get("state", "open")
+        found = [one for one in where.items if one.pull_request and state in ("all", one.status)]
+        return Answer(
+            *paged([self._row(request, one) for one in found], request, f"{self._home(request, where)}/pulls")
+        )
 
     def milestones(self, request: Request, where: Container) -> Answer:
         state = request.query_params.get("state", "open")

@@ -155,11 +155,24 @@ def issue(world: World, item: Item, api: str, *, enterprise: bool = False) -> Ro
     return row
 
 
+def _dependencies(world: World, item: Item) -> Row:
+    ties = [one for one in world.ties.of(item.id) if one.kind == "Blocks"]
+    by = [world.items[one.subject] for one in ties if one.object == item.id and one.subject in world.items]
+    of = [world.items[one.object] for one in ties if one.subject == item.id and one.object in world.items]
+    return {
+        "blocked_by": sum(not one.done for one in by),
+        "blocking": sum(not one.done for one in of),
+        "total_blocked_by": len(by),
+        "total_blocking": len(of),
+    }
+
+
 def _family(world: World, item: Item, api: str) -> Row:
     children = [world.items[one] for one in world.children.get(item.id, ())]
     done = sum(1 for child in children if child.done)
     parent = world.items.get(item.parent) if item.parent is not None else None
     return {
+        "issue_dependencies_summary": _dependencies(world, item),
         "sub_issues_summary": {
             "total": len(children),
             "completed": done,

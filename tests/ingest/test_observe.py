@@ -54,3 +54,12 @@ def test_an_item_that_left_keeps_its_state_and_gains_a_date() -> None:
     after = gone(an_item(1, labels=("growth",)), "deleted", at("2026-06-01"), 2)
     assert (after.labels, after.availability) == (("growth",), "deleted")
     assert after.history[-1].at == at("2026-06-01")
+
+
+def test_links_that_cannot_be_told_stay_as_they_were() -> None:
+    """A connector that cannot ask for them now takes none away; where nothing is known there are none."""
+    link = Link(id="1", kind="blocks", to="acme-jira:issue:2")
+    before, unknown = an_item(1, links=(link,)), an_item(1, links=None, title="Changed")
+    assert observed(before, unknown, 2).links == (link,)
+    assert observed(None, unknown, 1).links == ()
+    assert observed(before, an_item(1), 2).links == ()
