@@ -1,5 +1,6 @@
 """What a look at a tracker changes about what we know."""
 
+from schemas.work import Link
 from services.ingest.observe import changed_fields, fingerprint, gone, observed
 from tests.work_items import a_change, an_item, at
 

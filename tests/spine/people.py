@@ -28,6 +28,7 @@ class People:
             "delete": (4, lambda: self.world.delete(self._item())),
             "move": (4, self._move),
             "link": (3, self._link),
+            "rename_label": (2, self._rename_label),
             "close_container": (1, self._close),
             "open_container": (2, self._open),
         }
@@ -38,7 +39,7 @@ class People:
             self.trackers.later(seconds=1)
             names = list(self._deeds)
             name = self.dice.choices(names, [weight for weight, _ in self._deeds.values()])[0]
-            if name in ("create", "open_container", "close_container") or self._living():
+            if name in ("create", "open_container", "close_container", "rename_label") or self._living():
                 self._deeds[name][1]()
                 self.done[name] += 1
 
@@ -82,6 +83,15 @@ class People:
             self.world.unlink(self.dice.choice(ties))
         else:
             self.world.link(self.dice.choice(("Blocks", "Relates")), one, other)
+
+    def _rename_label(self) -> None:
+        """Call a label of a repository otherwise, or take it away: no issue changes by it."""
+        places = [one for one in self._containers() if one.tracker == "github" and one.labels]
+        if places:
+            place = self.dice.choice(places)
+            label = self.dice.choice(sorted(place.labels))
+            gone = self.dice.random() < 0.3
+            self.world.rename_label(place, label, None if gone else f"{label}~{self.dice.randint(1, 10**6)}")
 
     def _close(self) -> None:
         place = self.dice.choice(list(self.world.containers.values()))
