@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from connectors.jira.translate import moment
+from connectors.jira.values import moment
 
 Row = Mapping[str, Any]
 

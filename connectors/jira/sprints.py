@@ -9,7 +9,7 @@ from connectors.base import AuthenticationFailed, Container
 from connectors.jira.client import JiraClient, Refused
 from connectors.jira.flavour import listed
 from connectors.jira.rows import Row, id_of
-from connectors.jira.translate import day
+from connectors.jira.values import day
 from connectors.text import clean
 from schemas.work import Milestone, milestone_uid
 

@@ -32,6 +32,7 @@ from connectors.jira.progress import Checkpoint
 from connectors.jira.rows import id_of, rows_of
 from connectors.jira.sprints import Sprints
 from connectors.jira.translate import Site, milestone, parent_key, site, work_item
+from connectors.jira.worklogs import completed
 from connectors.pacing import Clock, Priority
 from schemas.work import Gap, Milestone, Quarantined, WorkItem
 
@@ -212,6 +213,7 @@ class JiraConnector:
     ) -> list[WorkItem | Quarantined]:
         """Rows of issues in our shape, each with its whole history, less those that are gone meanwhile."""
         assert self._site is not None
+        rows = await completed(self.client, self.flavour.api, rows, priority)
         histories = await self.flavour.histories([id_of(row) for row in rows if id_of(row).isdigit()], priority)
         ids = await self.flavour.ids_of({key for row in rows if (key := parent_key(row, self._site)) is not None})
         known = [(row, histories.get(id_of(row), [])) for row in rows]

@@ -1,10 +1,9 @@
 """Pure: Jira's JSON into our shapes, with the site's own tables beside it."""
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -14,9 +13,11 @@ from connectors.history import with_history
 from connectors.jira.links import links_of
 from connectors.jira.sprint_ids import FIELD as SPRINT_FIELD
 from connectors.jira.sprint_ids import ids_in, ids_of_change
+from connectors.jira.values import day, field_value, moment, number, seconds
+from connectors.jira.worklogs import FIELD as WORKLOG_FIELD
+from connectors.jira.worklogs import spent
 from connectors.text import LONGEST_TITLE, clean, names
 from schemas.work import (
-    FieldValue,
     Milestone,
     Past,
     Quarantined,
@@ -60,6 +61,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
         return [
             "summary", "status", "issuetype", "project", "parent", "resolution", "resolutiondate", "created", "updated",
             "duedate", "labels", "components", "fixVersions", "issuelinks", "timeoriginalestimate", "timespent",
+            WORKLOG_FIELD,
             *self.points, *self.epic_link, *self.sprints, *self.fields.values(), *([self.team] if self.team else []),
         ]  # fmt: skip
 
@@ -127,68 +129,6 @@ def resolution_of(name: str | None) -> Resolution | None:
     if any(part in folded for part in _NOT_DELIVERED):
         return "not_delivered"
     return "delivered" if any(part in folded for part in _DELIVERED) else "unknown"
-
-
-def moment(text: Any) -> datetime | None:
-    """A time as Jira writes it: ISO 8601 with any form of zone, or epoch seconds or milliseconds; else None."""
-    try:
-        if isinstance(text, int | float) and not isinstance(text, bool):
-            return datetime.fromtimestamp(text / 1000 if text > 1e11 else text, UTC)
-        if isinstance(text, str):
-            if text.isdigit():
-                return moment(int(text))
-            found = datetime.fromisoformat(text)
-            return found.astimezone(UTC) if found.tzinfo else None
-    except (ValueError, OverflowError, OSError):
-        return None
-    return None
-
-
-def day(text: Any) -> date | None:
-    """A plain date; None for anything else."""
-    try:
-        return date.fromisoformat(text) if isinstance(text, str) and len(text) == 10 else None
-    except ValueError:
-        return None
-
-
-def number(value: Any) -> float | None:
-    """A finite number of at least nought, given as one or as its digits; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        found = float(value)
-    except ValueError:
-        return None
-    return found if math.isfinite(found) and 0 <= found <= 1e6 else None
-
-
-def seconds(value: Any) -> int | None:
-    """Whole seconds of at least nought; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        return None
-    try:
-        found = int(value)
-    except ValueError:
-        return None
-    return found if 0 <= found < 2**40 else None
-
-
-def field_value(value: Any) -> FieldValue:
-    """A custom field as rules see it: an option is its value, several are a list."""
-    if isinstance(value, Mapping):
-        for key in ("value", "name", "title", "key", "id"):
-            if isinstance(value.get(key), str):
-                return clean(value[key], 1024)
-        return None
-    if isinstance(value, list):
-        found = [field_value(one) for one in value]
-        return [str(one) for one in found if isinstance(one, str | float | int)][:200]
-    if isinstance(value, bool) or value is None:
-        return value
-    if isinstance(value, int | float):
-        return float(value) if math.isfinite(value) else None
-    return clean(value, 1024) if isinstance(value, str) else None
 
 
 def _text(value: Any, key: str = "name") -> str | None:
@@ -270,7 +210,11 @@ def _work_item(issue: Any, histories: Sequence[Mapping[str, Any]], site: Site, i
         url=f"{site.url}/browse/{key}",
         truncated=cut_labels or cut_components or cut_links or len(str(fields.get("summary") or "")) > LONGEST_TITLE,
     )
-    return with_history(item, transitions(histories, item, site), former_keys(histories, key))
+    changes = transitions(histories, item, site)
+    logged = spent(issue, item.time_spent_s, updated)
+    if logged is not None:
+        changes = [*(change for change in changes if change.field != "time_spent_s"), *logged]
+    return with_history(item, changes, former_keys(histories, key))
 
 
 def _milestones(fields: Mapping[str, Any], site: Site) -> tuple[str, ...]:

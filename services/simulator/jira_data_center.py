@@ -58,6 +58,7 @@ class JiraDataCenter(JiraSite):
             Route("/project/{project}/versions", self._shut(self.versions)),
             Route("/search", self._shut(self.find_by_offset), methods=["POST"]),
             Route("/issue/{issue}", self._shut(self.whole_issue)),
+            Route("/issue/{issue}/worklog", self._shut(self.worklogs)),
         ]
         return Dated(self._balanced(Starlette(routes=[Mount("/rest/api/2", routes=routes), *self.agile()])), self.world)
 

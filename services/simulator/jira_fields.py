@@ -139,6 +139,7 @@ FIELD_ROWS = [
     _system("timeoriginalestimate", "Original estimate", "number"),
     _system("timeestimate", "Remaining Estimate", "number"),
     _system("timespent", "Time Spent", "number"),
+    _system("worklog", "Log Work", "array", "worklog"),
     _system("security", "Security Level", "securitylevel"),
     _custom(TEAM, "Team", "team", f"{_CUSTOM}:atlassian-team"),
     _custom(STORY_POINT_ESTIMATE, "Story point estimate", "number", f"{_SOFTWARE}:jsw-story-points"),

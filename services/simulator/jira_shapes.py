@@ -331,6 +331,27 @@ def _linked(world: World, other: Item) -> Row:
     }
 
 
+def worklogs(item: Item, start: int = 0, most: int = 20) -> Row:
+    """A page of an issue's worklogs, oldest first."""
+    rows = [
+        {
+            "self": f"{CLOUD}/rest/api/3/issue/{item.id}/worklog/{one.id}",
+            "id": str(one.id),
+            "issueId": str(item.id),
+            "author": person(1),
+            "updateAuthor": person(1),
+            "comment": {"type": "doc", "version": 1, "content": []},
+            "created": timestamp(one.logged),
+            "updated": timestamp(one.logged),
+            "started": timestamp(one.started),
+            "timeSpent": f"{one.seconds // 60}m",
+            "timeSpentSeconds": one.seconds,
+        }
+        for one in item.worklogs
+    ]
+    return {"startAt": start, "maxResults": most, "total": len(rows), "worklogs": rows[start : start + most]}
+
+
 def _in_points_of(own: bool) -> Callable[[World, Item], float | None]:
     return lambda world, item: item.points if world.containers[item.container].team_managed is own else None
 
@@ -360,6 +381,7 @@ FIELDS: dict[str, Callable[[World, Item], Any]] = {
     "timeoriginalestimate": lambda world, item: item.estimate_s,
     "timeestimate": lambda world, item: item.estimate_s and max(0, item.estimate_s - (item.spent_s or 0)),
     "timespent": lambda world, item: item.spent_s,
+    "worklog": lambda world, item: worklogs(item),
     "security": lambda world, item: None,
     STORY_POINTS: _in_points_of(False),
     STORY_POINT_ESTIMATE: _in_points_of(True),

@@ -40,6 +40,7 @@ from services.simulator.jira_shapes import (
     sprint,
     timestamp,
     version,
+    worklogs,
 )
 from services.simulator.jql import InvalidJql
 from services.simulator.model import Container, Item
@@ -110,6 +111,7 @@ class JiraSite:
             Route("/changelog/bulkfetch", self._shut(self.bulk_changelogs), methods=["POST"]),
             Route("/issue/{issue}", self._shut(self.issue)),
             Route("/issue/{issue}/changelog", self._shut(self.changelog)),
+            Route("/issue/{issue}/worklog", self._shut(self.worklogs)),
         ]
         mounts = [Mount(f"/rest/api/{number_}", routes=routes) for number_ in ("2", "3", "latest")]
         tenant = Route("/_edge/tenant_info", self._open(self.tenant))
@@ -339,6 +341,10 @@ class JiraSite:
         if "changelog" in request.query_params.get("expand", "").split(","):
             row["changelog"] = self._newest(item, 100)
         return row
+
+    def worklogs(self, request: Request, asked: Row) -> Row:
+        told = request.query_params
+        return worklogs(self._item(request), int(told.get("startAt", 0)), int(told.get("maxResults", 5000)))
 
     def changelog(self, request: Request, asked: Row) -> Row:
         item = self._item(request)

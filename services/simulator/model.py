@@ -34,6 +34,15 @@ class Change(NamedTuple):
     edits: tuple[Edit, ...]
 
 
+class Worklog(NamedTuple):
+    """Time that somebody spent on an item, and said so later."""
+
+    id: int
+    started: datetime
+    seconds: int
+    logged: datetime
+
+
 @dataclass(slots=True, eq=False)
 class Item:
     """A Jira issue, a GitHub issue or a pull request. Folding ``history`` onto its first state gives its state."""
@@ -60,6 +69,7 @@ class Item:
     points: float | None = None
     estimate_s: int | None = None
     spent_s: int | None = None
+    worklogs: list[Worklog] = field(default_factory=list)  #: where they are known, their sum is ``spent_s``
     due: date | None = None
     assignee: int | None = None
     goal: str | None = None

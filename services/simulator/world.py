@@ -24,6 +24,7 @@ from services.simulator.model import (
     Milestone,
     Sprint,
     Tracker,
+    Worklog,
 )
 from services.simulator.ties import Tie, TieKind, Ties
 
@@ -271,6 +272,20 @@ class World:
         with self.lock:
             self.ties.remove(tie)
             self._tied(*(self.items[id_] for id_ in (tie.subject, tie.object) if id_ in self.items))
+
+    def log_work(self, item: Item, seconds: int, started: datetime) -> Worklog:
+        """Say that time was spent on an item from some moment on."""
+        with self.lock:
+            found = Worklog(next(self._rows), started, seconds, self._moment(self.containers[item.container]))
+            item.worklogs.append(found)
+            self.edit(item, spent_s=sum(one.seconds for one in item.worklogs))
+            return found
+
+    def unlog(self, item: Item, worklog: Worklog) -> None:
+        """Take a worklog away again."""
+        with self.lock:
+            item.worklogs.remove(worklog)
+            self.edit(item, spent_s=sum(one.seconds for one in item.worklogs) or None)
 
     def finish(self, item: Item, resolution: str | None = None, *, author: int = _ME, **values: Any) -> None:
         """Close an item; without a resolution it is delivered."""

@@ -50,6 +50,8 @@ def description() -> dict[str, Any]:
         ("post", "/issue/bulkfetch", {"issueIdsOrKeys": IDS, "fields": ["*all"]}, None),
         ("post", "/changelog/bulkfetch", {"issueIdsOrKeys": IDS, "maxResults": 5}, None),
         ("get", "/issue/10001", {"expand": "changelog"}, "/issue/{issueIdOrKey}"),
+        ("get", "/issue/10005/worklog", None, "/issue/{issueIdOrKey}/worklog"),
+        ("get", "/project/PAY/components", None, "/project/{projectIdOrKey}/components"),
         ("get", "/issue/10005/changelog", {"maxResults": 2}, "/issue/{issueIdOrKey}/changelog"),
     ],
 )

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.jira.translate import Site, day, milestone, moment, number, resolution_of, seconds, work_item
+from connectors.jira.translate import Site, milestone, resolution_of, work_item
+from connectors.jira.values import day, moment, number, seconds
 from schemas.work import Quarantined, WorkItem
 
 SITE = Site(
