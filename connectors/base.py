@@ -229,6 +229,10 @@ class Connector(Protocol):
         """
         ...
 
+    def forget_lists(self) -> None:
+        """What is read once an hour is read with the next pass."""
+        ...
+
     async def undelivered(self, since: datetime) -> Sequence["Delivery"]:
         """The hooks to us that failed since then and were not sent again, where the tracker keeps a list of them.
 

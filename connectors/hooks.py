@@ -17,7 +17,8 @@ class MalformedHook(ValueError):
 
 
 class Hints(msgspec.Struct, frozen=True, kw_only=True):
-    """What may have changed: single items, and (``poll``) something that a poll lists whole.
+    """What may have changed: single items, (``poll``) something that a poll lists whole, and (``lists``) something
+    that only the lists tell which are read once an hour.
 
     A ref's ``uid`` ends in a colon where the hook does not tell the identity, and its ``container`` is empty where it
     does not tell that; the stored items do.
@@ -25,6 +26,7 @@ class Hints(msgspec.Struct, frozen=True, kw_only=True):
 
     items: tuple[Ref, ...] = ()
     poll: bool = False
+    lists: bool = False
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,9 +1,12 @@
-"""Repositories' webhooks: registered, and looked after. Source: GitHub REST API, "Repository webhooks"."""
+"""Webhooks of repositories, and of the organizations that own project boards: registered, and looked after.
+
+Source: GitHub REST API, "Repository webhooks" and "Organization webhooks"; only the latter tell of project boards.
+"""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from connectors.base import Check, Container
+from connectors.base import Check
 from connectors.github.listing import Refused
 
 if TYPE_CHECKING:
@@ -12,7 +15,11 @@ if TYPE_CHECKING:
 _EVENTS = ("issues", "label", "milestone", "pull_request", "repository")
 #: Events that an Enterprise Server up to 3.19 does not know.
 _NEWER = ("issue_dependencies", "sub_issues")
-_FIX = "give the token admin:repo_hook (fine-grained: Webhooks, read and write), or let an owner add the hook by hand"
+_OF_BOARDS: tuple[str, ...] = ("projects_v2_item",)
+_FIX = (
+    "give the token admin:repo_hook, or admin:org_hook (fine-grained: Webhooks, read and write), or let an owner add "
+    "the hook by hand"
+)
 
 
 async def registered(reader: "GitHubConnector", url: str, secret: str, *, install: bool) -> list[Check]:
@@ -23,21 +30,26 @@ async def registered(reader: "GitHubConnector", url: str, secret: str, *, instal
         Check(name=f"{reader.source}: {gap.container}", ok=False, detail=gap.detail, fix=gap.fix, exit_code=1)
         for gap in found.gaps
     ]
-    for container in found.containers:
+    owners = sorted({board.partition("/")[0] for board in reader.config.project_boards})
+    wanted: list[tuple[str, str, tuple[str, ...]]]
+    wanted = [(container.key, f"repositories/{container.id}/hooks", events) for container in found.containers]
+    wanted += [(f"{owner}'s boards", f"orgs/{owner}/hooks", _OF_BOARDS) for owner in owners]
+    for what, path, heard in wanted:
+        name = f"{reader.source}: hook of {what}"
         try:
-            checks.append(await _one(reader, container, url, secret, events, install=install))
+            checks.append(await _one(reader, name, path, url, secret, heard, install=install))
         except Refused as error:
             detail = f"its hooks cannot be {'written' if install else 'read'}: the host answered {error.status}"
             fix = f"give the token the permission {error.needs}" if error.needs else _FIX
-            name = f"{reader.source}: hook of {container.key}"
+            if heard is _OF_BOARDS:
+                fix += "; without it, and for the boards of a user, boards are read with each poll"
             checks.append(Check(name=name, ok=False, detail=detail, fix=fix, exit_code=1))
     return checks
 
 
 async def _one(
-    reader: "GitHubConnector", container: Container, url: str, secret: str, events: tuple[str, ...], *, install: bool
+    reader: "GitHubConnector", name: str, path: str, url: str, secret: str, events: tuple[str, ...], *, install: bool
 ) -> Check:
-    path = f"repositories/{container.id}/hooks"
     hook = await _find(reader, path, url)
     if install:
         config = {"url": url, "content_type": "json", "secret": secret, "insecure_ssl": "0"}
@@ -49,7 +61,7 @@ async def _one(
         hook = await _find(reader, path, url)
     problem = _problem(hook, events)
     return Check(
-        name=f"{reader.source}: hook of {container.key}",
+        name=name,
         ok=not problem,
         detail=problem or "sends what it should",
         fix=f"run `courseline hooks install --source {reader.source}`" if problem else "",

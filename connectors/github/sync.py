@@ -309,6 +309,9 @@ class GitHubConnector:
         """A hook of each repository."""
         return await registration.registered(self, url, secret, install=install)
 
+    def forget_lists(self) -> None:
+        """Nothing is kept from one pass to the next but what the host says still holds."""
+
     async def undelivered(self, since: datetime) -> Sequence[Delivery]:
         """From the lists that the host keeps of each hook's deliveries."""
         return await deliveries.undelivered(self, since)

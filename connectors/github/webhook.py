@@ -72,7 +72,7 @@ def _hints(source: str, event: str, data: Mapping[str, Any]) -> tuple[Hints, boo
             _ref(source, "issue", data.get("blocking_issue"), data.get("blocking_issue_repo") or home),
         ), True
     if event in _LISTED:
-        return Hints(poll=True), True
+        return Hints(poll=True, lists=event == "label"), True
     return Hints(), event in _IGNORED
 
 

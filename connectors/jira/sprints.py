@@ -46,6 +46,10 @@ class Sprints:
         self._client = client
         self._read_at: dict[str, float] = {}
 
+    def forget(self) -> None:
+        """Every project's sprints are due."""
+        self._read_at.clear()
+
     async def of(self, container: Container) -> list[Milestone]:
         """All sprints of a project's boards where they are due; none where the credential may not see boards.
 

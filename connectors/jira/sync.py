@@ -236,6 +236,10 @@ class JiraConnector:
         """Single issues by their ids, in bulk; why those that are not found are gone."""
         return await census.look(self, refs, Priority.HINT if live else Priority.CENSUS)
 
+    def forget_lists(self) -> None:
+        """The sprints of its boards."""
+        self._sprints.forget()
+
     async def undelivered(self, since: datetime) -> Sequence[Delivery]:
         """None: Jira sends a failed hook again by itself, and keeps no list of those it gave up."""
         return ()

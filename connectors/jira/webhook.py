@@ -18,6 +18,8 @@ _WORKLOG = frozenset({"worklog_created", "worklog_updated", "worklog_deleted", "
 _LINK = frozenset({"issuelink_created", "issuelink_deleted"})
 #: Lists that every poll reads whole.
 _LISTED = ("jira:version_", "sprint_", "project_", "board_")
+#: Of those, lists that are read once an hour.
+_RARELY = ("sprint_", "board_")
 _IGNORED = ("comment_", "attachment_", "issue_property_", "user_", "option_", "filter_", "jira:expression_")
 
 
@@ -43,7 +45,7 @@ def _hints(source: str, event: str, data: Mapping[str, Any]) -> tuple[Hints, boo
         ends = [link.get(end) for end in ("sourceIssueId", "destinationIssueId")] if isinstance(link, Mapping) else []
         return Hints(items=tuple(ref for end in ends if (ref := _by_id(source, end)))), True
     if event.startswith(_LISTED):
-        return Hints(poll=True), True
+        return Hints(poll=True, lists=event.startswith(_RARELY)), True
     return Hints(), event.startswith(_IGNORED)
 
 

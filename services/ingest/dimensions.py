@@ -11,11 +11,18 @@ from connectors.base import Connector, Container, Skippable
 from services.storage import tables
 from services.storage.database import Database
 from services.storage.outages import despite_outages
+from services.storage.unit_of_work import UnitOfWork
 
 #: The lists are read this often; a rename is found within that time.
 PERIOD = timedelta(hours=1)
 _NAMES: msgspec.json.Decoder[dict[str, str]] = msgspec.json.Decoder(dict[str, str])
 _READ_AT_ONCE = 1_000
+
+
+async def forget_lists(uow: UnitOfWork, source: str) -> None:
+    """Every list of a source is due."""
+    table = tables.dimensions
+    await uow.connection.execute(table.update().where(table.c.source == source).values(read_at=uow.now - PERIOD))
 
 
 def renamed(before: Mapping[str, str], now: Mapping[str, str]) -> set[str]:

@@ -19,6 +19,7 @@ from connectors.github import webhook as github_webhook
 from connectors.hooks import Delivery, Hints, MalformedHook, is_signed
 from connectors.jira import webhook as jira_webhook
 from services.ingest.apply import Applied
+from services.ingest.dimensions import forget_lists
 from services.ingest.looks import apply_looked
 from services.storage import tables
 from services.storage.database import Database
@@ -206,16 +207,21 @@ class Inbox:
             return 0
         readable, refs, poll = await despite_outages(lambda: self._resolved(connector.source, waiting), who=who)
         looked = await connector.look(refs) if refs else None
+        lists = any(_HINTS.decode(row.hints).lists for row in waiting)
 
         async def store() -> Applied:
             async with self.database.write() as uow:
                 applied = await apply_looked(uow, looked, readable) if looked is not None else Applied()
+                if lists:
+                    await forget_lists(uow, connector.source)
                 await _mark(uow, connector.source, waiting)
                 return applied
 
         await despite_outages(store, who=who)
         for row in waiting:
             LATENCY.labels(connector.source).observe(max((self.database.now() - row.received_at).total_seconds(), 0))
+        if lists:
+            connector.forget_lists()
         if poll or (looked is not None and looked.unsure):
             self.polls[connector.source].set()
         return len(waiting)

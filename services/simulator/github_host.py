@@ -88,6 +88,8 @@ class GithubHost:
             Route("/user", self._answered(self.user)),
             Route("/rate_limit", self._answered(self.rate_limit)),
             Route("/orgs/{owner}/repos", self._answered(self.repositories)),
+            Route("/orgs/{owner}/hooks", self._answered(self.of_organization), methods=["GET", "POST"]),
+            Route("/orgs/{owner}/hooks/{hook:int}", self._answered(self.of_organization), methods=["PATCH"]),
             Route("/user/repos", self._answered(self.own_repositories)),
             Route("/installation/repositories", self._answered(self.installed)),
             Route("/app/installations/{id:int}/access_tokens", self._token_given, methods=["POST"]),
@@ -312,22 +314,32 @@ class GithubHost:
         raise Refused(404, "Not Found")
 
     def hooks(self, request: Request, where: Container) -> Answer:
-        if not self.registrations.allowed:
-            raise Refused(404, "Not Found")
-        if request.method != "POST":
-            return Answer(self.registrations.of(where.id))
-        wanted = request.state.asked
-        if any(one["config"]["url"] == wanted["config"]["url"] for one in self.registrations.of(where.id)):
-            raise Refused(422, "Validation Failed: Hook already exists on this repository")
-        return Answer(self.registrations.add(where.id, *github_hook(wanted)))
+        return self._registered(request, where.id)
 
     def hook(self, request: Request, where: Container) -> Answer:
+        return self._registered(request, where.id)
+
+    def of_organization(self, request: Request) -> Answer:
+        """An organization's hooks; they are kept under nought, since there is one organization."""
+        if not any(one.key.split("/")[0] == request.path_params["owner"] for one in self.world.containers.values()):
+            raise Refused(404, "Not Found")
+        return self._registered(request, 0)
+
+    def _registered(self, request: Request, where: int) -> Answer:
+        """The hooks of a repository or an organization, with another one or one that is changed."""
+        known, wanted = self.registrations.of(where), request.state.asked
         if not self.registrations.allowed:
             raise Refused(404, "Not Found")
-        changed = self.registrations.change(where.id, request.path_params["hook"], *github_hook(request.state.asked))
-        if changed is None:
-            raise Refused(404, "Not Found")
-        return Answer(changed)
+        if request.method == "GET":
+            return Answer(known)
+        if request.method == "PATCH":
+            changed = self.registrations.change(where, request.path_params["hook"], *github_hook(wanted))
+            if changed is None:
+                raise Refused(404, "Not Found")
+            return Answer(changed)
+        if any(one["config"]["url"] == wanted["config"]["url"] for one in known):
+            raise Refused(422, "Validation Failed: Hook already exists on this repository")
+        return Answer(self.registrations.add(where, *github_hook(wanted)))
 
     def sent(self, request: Request, where: Container) -> Answer:
         hook = self._hook(request, where)

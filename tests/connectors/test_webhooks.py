@@ -81,7 +81,7 @@ def test_what_hangs_on_a_jira_issue_is_a_hint_at_it(event: str, data: dict[str, 
 
 @pytest.mark.parametrize("event", ["jira:version_released", "sprint_closed", "project_deleted", "board_created"])
 def test_a_jira_list_is_a_reason_to_poll(event: str) -> None:
-    assert of_jira(event).hints == Hints(poll=True)
+    assert of_jira(event).hints == Hints(poll=True, lists=event.startswith(("sprint_", "board_")))
 
 
 def test_a_jira_event_that_nobody_knows_does_nothing() -> None:
@@ -145,7 +145,7 @@ def test_sub_issues_are_hints_at_parent_and_child() -> None:
 
 @pytest.mark.parametrize("event", ["milestone", "label", "repository", "installation_repositories", "projects_v2_item"])
 def test_a_github_list_is_a_reason_to_poll(event: str) -> None:
-    assert of_github(event, {"action": "edited"}).hints == Hints(poll=True)
+    assert of_github(event, {"action": "edited"}).hints == Hints(poll=True, lists=event == "label")
 
 
 def test_a_github_event_that_nobody_knows_does_nothing() -> None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from random import Random
 from typing import Any
 
@@ -264,3 +265,35 @@ async def test_a_database_that_is_away_is_no_2xx() -> None:
     await inbox.database.close()
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "30"
+
+
+async def test_a_hook_hastens_what_is_read_once_an_hour(organisation: Organisation) -> None:
+    """A label that is renamed and a sprint that is given another end are there with the next pass."""
+    world = organisation.world
+    async with serving(organisation) as (running, client):
+        await running.sync()
+        (issue,) = some(organisation, "github", 1)
+        home = world.containers[issue.container]
+        world.edit(issue, labels=("steady",))
+        project = world.container("PAY")
+        sprint = world.add_sprint(project, "Sprint 1", start=world.now, end=world.now + timedelta(days=14))
+        story = next(item for item in project.items if not item.done)
+        world.edit(story, sprints=(sprint.id,))
+        await running.sync()
+        world.rename_label(home, "steady", "run")
+        world.set_sprint(sprint, end=world.now + timedelta(days=21))
+        body = json.dumps({"action": "edited", "label": {}, "repository": {"id": home.id}}).encode()
+        named = {"X-GitHub-Event": "label", "X-GitHub-Delivery": "l-1"} | signed(body, "X-Hub-Signature-256")
+        assert await post(client, Posted(GITHUB, body, named)) == 200
+        body = json.dumps({"webhookEvent": "sprint_updated", "sprint": {"id": sprint.id}}).encode()
+        named = {"X-Atlassian-Webhook-Identifier": "s-1"} | signed(body, "X-Hub-Signature")
+        assert await post(client, Posted(JIRA, body, named)) == 200
+        await see_to(running)
+        await running.sync()
+        async with running.database.read() as connection:
+            table, dates = tables.items.c, tables.milestones.c
+            item = (await connection.execute(select(table.content).where(table.key == world.key(issue)))).scalar_one()
+            ours = dates.uid == f"{JIRA}:sprint:{sprint.id}"
+            dated = (await connection.execute(select(dates.content).where(ours))).scalar_one()
+    assert json.loads(item)["labels"] == ["run"]
+    assert json.loads(dated)["due_date"] == (world.now + timedelta(days=21)).date().isoformat()

@@ -88,7 +88,10 @@ async def test_only_our_own_hooks_are_touched(trackers: Trackers) -> None:
     ("change", "detail"),
     [
         ({"active": False}, "it is switched off"),
-        ({"events": ["push", "issues"]}, "it does not send label, milestone, pull_request, repository, sub_issues"),
+        (
+            {"events": ["push", "issues"]},
+            "it does not send issue_dependencies, label, milestone, pull_request, repository, sub_issues",
+        ),
         ({"last_response": {"code": 401}}, "its last delivery was refused (401): its secret is not the configured one"),
         ({"last_response": {"code": 502}}, "its last delivery was answered 502"),
     ],
@@ -145,3 +148,26 @@ async def test_what_is_missing_is_said(trackers: Trackers) -> None:
     async with trackers.app() as running:
         (found,) = await running.hooks(GITHUB, install=False)
         assert (found.ok, found.exit_code) == (False, 4)
+
+
+async def test_boards_are_told_of_by_their_organization(trackers: Trackers) -> None:
+    """A hook of the organization, once, which hears of nothing but entries of boards."""
+    boards = {"COURSELINE_SOURCES__1__PROJECT_BOARDS": '["acme/7"]'}
+    async with trackers.app(**boards) as running:
+        assert [one.ok for one in await running.hooks(GITHUB, install=False)] == [False] * 3
+        for _ in range(2):
+            checks = await running.hooks(GITHUB, install=True)
+            assert all(one.ok for one in checks)
+        assert f"{GITHUB}: hook of acme's boards" in {one.name for one in checks}
+    (hook,) = trackers.github.registrations.of(0)
+    assert (hook["events"], hook["config"]["url"]) == (["projects_v2_item"], f"{PUBLIC}/hooks/{GITHUB}")
+
+
+async def test_boards_of_a_user_have_no_hook(trackers: Trackers) -> None:
+    """That is said, with what it means; the hooks of the repositories are well."""
+    boards = {"COURSELINE_SOURCES__1__PROJECT_BOARDS": '["ada/1"]'}
+    async with trackers.app(**boards) as running:
+        *others, line = await running.hooks(GITHUB, install=True)
+    assert all(one.ok for one in others)
+    assert not line.ok
+    assert "boards are read with each poll" in line.fix
