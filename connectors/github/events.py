@@ -10,9 +10,10 @@ import msgspec
 from connectors.ahead import together
 from connectors.answers import Answer
 from connectors.base import Unreachable
+from connectors.github.changes import PARENTED, TYPED
 from connectors.github.client import GitHubClient
 from connectors.github.listing import Listing, Refused, rows_of
-from connectors.github.translate import moment
+from connectors.github.translate import issue_name, moment
 from connectors.pacing import Priority
 
 #: With more changed issues than this on a page, one list of all events is cheaper than the events of each.
@@ -21,7 +22,7 @@ _PAGE = 100
 #: No more of a repository's list is read; GitHub refuses it from about there on ("pagination is limited").
 _MOST_PAGES = 400
 #: What these tell is wanted; other events are dropped at once.
-_WANTED = ("closed", "reopened", "labeled", "unlabeled", "milestoned", "demilestoned")
+_WANTED = ("closed", "reopened", "labeled", "unlabeled", "milestoned", "demilestoned", *TYPED, *PARENTED)
 
 Event = Mapping[str, Any]
 
@@ -40,6 +41,9 @@ class _Row(msgspec.Struct):
     label: Any = None
     milestone: Any = None
     state_reason: Any = None
+    issue_type: Any = None
+    prev_issue_type: Any = None
+    parent_issue: Any = None
     issue: _Of | None = None
 
 
@@ -69,9 +73,17 @@ def _kept(rows: Iterable[_Row]) -> list[Event]:
             "milestone": _only(row.milestone, "title"),
             "state_reason": row.state_reason if isinstance(row.state_reason, str) else None,
         }
+        | _more(row)
         for row in rows
         if _is_wanted(row)
     ]
+
+
+def _more(row: _Row) -> dict[str, Any]:
+    """What only few kinds of events tell: which type it was, and which parent, by ``owner/name/number``."""
+    if row.event in TYPED:
+        return {name: _only(getattr(row, name), "name") for name in ("issue_type", "prev_issue_type")}
+    return {"parent_issue": issue_name(row.parent_issue)} if row.event in PARENTED else {}
 
 
 def _is_wanted(row: _Row) -> bool:
@@ -275,7 +287,7 @@ def agrees(row: Mapping[str, Any], events: Sequence[Event]) -> bool:
                 labels.discard(_name(event["label"], "name"))
             case "milestoned":
                 milestone = _name(event["milestone"], "title")
-            case _ if milestone == _name(event["milestone"], "title"):
+            case "demilestoned" if milestone == _name(event["milestone"], "title"):
                 milestone = None
     now = {_name(one, "name") for one in row.get("labels") or ()}
     return (state, labels, milestone) == (row.get("state"), now, _name(row.get("milestone"), "title"))

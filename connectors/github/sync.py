@@ -46,6 +46,8 @@ from schemas.work import Gap, Milestone, Quarantined, WorkItem, item_uid
 OVERLAP = timedelta(minutes=5)
 #: Pages of issues that are read ahead, while their events are read or the one before is stored.
 _AHEAD = 12
+#: Parents that one issue had; of one that had more, the past is not told.
+_MOST_PARENTS = 50
 _UNKNOWN_CLOCK = timedelta(hours=26)
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
@@ -252,19 +254,24 @@ class GitHubConnector:
         self, container: Container, rows: Sequence[Any], titles: Mapping[str, str], told: Histories
     ) -> list[WorkItem | Quarantined]:
         events = await told.of(rows)
-        parents, links = await self._parents(rows), await self._links.of(rows)
+        names = {parent_name(row) for row in rows}
+        for of_one in events.values():
+            past = {event.get("parent_issue") for event in of_one}
+            names |= past if len(past) <= _MOST_PARENTS else set()
+        parents = await self._uids({name for name in names if name is not None})
+        links = await self._links.of(rows)
         return [
             work_item(
                 row, events.get(_id(row), []), source=self.source, container=container.key,
-                parent=self._parent(row, parents), titles=titles, links=links.get(_id(row), ()),
-                fields=self.config.fields,
+                parent=parents.get(parent_name(row) or ""), titles=titles, parents=parents,
+                links=links.get(_id(row), ()), fields=self.config.fields,
             )
             for row in rows
         ]  # fmt: skip
 
-    async def _parents(self, rows: Sequence[Any]) -> dict[str, int | None]:
-        """The ids of the parents' addresses that no page has told yet."""
-        asked = {name for row in rows if (name := parent_name(row)) is not None and self._known(name) is None}
+    async def _uids(self, names: set[str]) -> dict[str, str]:
+        """The uids of issues by their names ``owner/name/number``; those that no page has told yet are asked for."""
+        asked = [name for name in sorted(names) if self._known(name) is None]
 
         async def id_of(name: str) -> int | None:
             repository, _, number = name.rpartition("/")
@@ -276,12 +283,9 @@ class GitHubConnector:
                 self.ids.note(repository, int(number), found)
             return found if isinstance(found, int) else None
 
-        return dict(zip(asked, await together(id_of(name) for name in asked), strict=True))
-
-    def _parent(self, row: Any, asked: Mapping[str, int | None]) -> str | None:
-        name = parent_name(row)
-        found = None if name is None else self._known(name) or asked.get(name)
-        return None if found is None else item_uid(self.source, "issue", found)
+        told = dict(zip(asked, await together(id_of(name) for name in asked), strict=True))
+        ids = {name: self._known(name) or told.get(name) for name in names}
+        return {name: item_uid(self.source, "issue", id_) for name, id_ in ids.items() if id_ is not None}
 
     async def names(self, container: Container) -> Mapping[str, str]:
         """Of the repository's labels."""

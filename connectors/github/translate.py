@@ -4,11 +4,13 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
 
+from connectors.github.changes import parents_of, types_of
 from connectors.history import with_history
 from connectors.text import LONGEST_TITLE, clean, names
 from schemas.work import (
@@ -87,6 +89,16 @@ def parent_name(row: Any) -> str | None:
     return f"{found[1]}/{found[2]}/{found[3]}".lower()
 
 
+def issue_name(reference: Any) -> str | None:
+    """The same of an issue that an event refers to (schema ``issue-reference``); None where it is no such."""
+    home = reference.get("repository") if isinstance(reference, Mapping) else None
+    name = home.get("full_name") if isinstance(home, Mapping) else None
+    number = reference.get("number") if isinstance(reference, Mapping) else None
+    if not isinstance(name, str) or type(number) is not int:
+        return None
+    return parent_name({"parent_issue_url": f"/repos/{name}/issues/{number}"})
+
+
 def resolution(closed: bool, reason: Any, kind: Kind, merged: bool) -> Resolution | None:
     """What became of a closed issue or pull request; None while it is open."""
     if not closed:
@@ -118,17 +130,19 @@ def work_item(
     container: str,
     parent: str | None,
     titles: Mapping[str, str],
+    parents: Mapping[str, str] = MappingProxyType({}),
     links: tuple[Link, ...] | None = (),
     fields: Iterable[str] = (),
 ) -> WorkItem | Quarantined:
     """One issue or pull request with its events; Quarantined where something required is missing.
 
     ``parent`` is the uid that its parent's address was resolved to; ``titles`` are the uids of the repository's
-    milestones by title, since events name them by title only; ``links`` are None where they cannot be told now.
-    Of ``fields`` only a project board tells the values.
+    milestones by title, since events name them by title only, and ``parents`` those of issues by the names that events
+    give of parents; ``links`` are None where they cannot be told now. Of ``fields`` only a project board tells the
+    values.
     """
     try:
-        found = _work_item(row, events, source, container, parent, titles)
+        found = _work_item(row, events, source, container, parent, titles, parents)
         return msgspec.structs.replace(found, links=links, fields=dict.fromkeys(fields))
     except (Malformed, ValueError, TypeError, AttributeError, KeyError) as error:
         ref = str(row.get("number") or row.get("id")) if isinstance(row, Mapping) else repr(row)[:50]
@@ -143,6 +157,7 @@ def _work_item(
     container: str,
     parent: str | None,
     titles: Mapping[str, str],
+    parents: Mapping[str, str],
 ) -> WorkItem:
     if not isinstance(row, Mapping) or type(row.get("id")) is not int or type(row.get("number")) is not int:
         raise Malformed("the issue has no id or no number")
@@ -180,7 +195,9 @@ def _work_item(
         url=_link(row.get("html_url")),
         truncated=cut or len(str(row.get("title") or "")) > LONGEST_TITLE,
     )
+    steps = _in_order(events)
     changes = [*_states(item, events, closed, merged), *_lists(item, events, titles)]
+    changes += [*types_of(steps), *parents_of(steps, parents)]
     closed_at = moment(row.get("closed_at"))
     if closed and not any(change.field == "status" for change in changes):
         changes += _closing(item, closed_at or updated)

@@ -219,7 +219,7 @@ def events(world: World, item: Item) -> list[Event]:
 
 
 def _births(world: World, item: Item) -> Iterator[tuple[str, Row]]:
-    for name, nothing in (("labels", ()), ("milestones", ()), ("assignee", None), ("parent", None)):
+    for name, nothing in (("labels", ()), ("milestones", ()), ("assignee", None), ("type", None), ("parent", None)):
         yield from _edits(world, Edit(name, nothing, first_state(item, name)))
 
 
@@ -253,8 +253,27 @@ def _edits(world: World, edit: Edit) -> Iterator[tuple[str, Row]]:
         case "parent":
             for one, kind in ((before, "parent_issue_removed"), (after, "parent_issue_added")):
                 if one is not None:
-                    yield kind, {}
+                    yield kind, {"parent_issue": _reference(world, one)}
         case "title":
             yield "renamed", {"rename": {"from": before, "to": after}}
-        case "type":
-            yield "typed" if after else "untyped", {"issue_type": _type(after), "prev_issue_type": _type(before)}
+        case "type" if before != after:
+            kind = "changed" if before and after else "added" if after else "removed"
+            named = {"issue_type": _type(after), "prev_issue_type": _type(before)}
+            yield f"issue_type_{kind}", {name: type_ for name, type_ in named.items() if type_ is not None}
+
+
+def _reference(world: World, id_: int) -> Row | None:
+    """An issue that an event refers to; null once it is gone. Of its repository we give what names it."""
+    item = world.items.get(id_)
+    if item is None:
+        return None
+    where = world.containers[item.container]
+    return {
+        "number": item.number,
+        "title": item.title,
+        "state": item.status,
+        "state_reason": item.resolution,
+        "repository": {"id": where.id, "node_id": f"R_{where.id}", "name": where.key.split("/")[1],
+                       "full_name": where.key, "private": True},
+        "issue_type": _type(item.type),
+    }  # fmt: skip

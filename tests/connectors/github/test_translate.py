@@ -24,12 +24,13 @@ def an_event(number: int, kind: str, day: int, **values: Any) -> dict[str, Any]:
     return {"id": number, "event": kind, "created_at": f"2026-01-{day:02}T09:00:00Z", **values}
 
 
-def translated(row: Any, *events: Any) -> WorkItem | Quarantined:
-    return work_item(row, events, source="g", container="acme/web", parent=None, titles={"v1": "g:milestone:5"})
+def translated(row: Any, *events: Any, **more: Any) -> WorkItem | Quarantined:
+    titles = {"v1": "g:milestone:5"}
+    return work_item(row, events, source="g", container="acme/web", parent=None, titles=titles, **more)
 
 
-def item(row: Any, *events: Any) -> WorkItem:
-    found = translated(row, *events)
+def item(row: Any, *events: Any, **more: Any) -> WorkItem:
+    found = translated(row, *events, **more)
     assert isinstance(found, WorkItem), found
     return found
 
@@ -212,7 +213,15 @@ def test_no_row_breaks_the_translation(values: dict[str, Any]) -> None:
     assert isinstance(translated(a_row() | values), WorkItem | Quarantined)
 
 
-@given(st.lists(st.fixed_dictionaries(dict.fromkeys(("id", "event", "created_at", "label", "milestone"), JSON))))
+EVENT = ("id", "event", "created_at", "label", "milestone", "issue_type", "prev_issue_type", "parent_issue")
+
+
+KINDS = st.sampled_from(["labeled", "milestoned", "issue_type_added", "issue_type_changed", "parent_issue_removed"])
+
+
+@given(
+    st.lists(st.fixed_dictionaries(dict.fromkeys(EVENT, JSON) | {"event": JSON | KINDS, "id": JSON | st.integers()}))
+)
 def test_no_event_breaks_the_translation(events: list[dict[str, Any]]) -> None:
     """Any JSON in any event leaves the item readable."""
     assert isinstance(translated(a_row(), *events), WorkItem)
