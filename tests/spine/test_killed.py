@@ -20,7 +20,7 @@ _PASSING = frozenset(
     {
         "applied_at", "as_of", "at", "census_at", "changed_at", "complete_at", "event_id", "first_complete_at",
         "frozen_at", "hash", "id", "last_attempt_at", "last_complete_at", "observed_at", "opened_at", "position",
-        "recorded_at", "requests", "revision", "seen_at", "sent_at", "updated_at",
+        "read_at", "recorded_at", "requests", "revision", "seen_at", "sent_at", "updated_at",
     }
 )  # fmt: skip
 #: Tables of what is being done, not of what is known.
