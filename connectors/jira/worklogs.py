@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from connectors.ahead import together
-from connectors.base import Unreachable
 from connectors.jira.client import JiraClient, Refused
 from connectors.jira.rows import Row, id_of, rows_of
 from connectors.jira.values import moment, seconds
@@ -21,6 +20,10 @@ _PAGE = 1000
 _MOST = 5_000
 
 
+class _Broken(Exception):
+    """A list of worklogs that ends before its end, or never."""
+
+
 async def completed(client: JiraClient, api: str, rows: Sequence[Any], priority: Priority) -> list[Any]:
     """The rows, those with more worklogs than stand in them with all of theirs."""
 
@@ -30,8 +33,8 @@ async def completed(client: JiraClient, api: str, rows: Sequence[Any], priority:
             return row
         try:
             found = await _all(client, f"{api}/issue/{id_of(row)}/worklog", priority)
-        except Refused:
-            return row  # gone since it was listed, or not ours to see: its changelog has to do
+        except (Refused, _Broken):
+            return row  # gone since it was listed, not ours to see, or no list: its changelog has to do
         return {**row, "fields": {**row["fields"], FIELD: {"total": len(found), "worklogs": found}}}
 
     return list(await together([whole(row) for row in rows]))
@@ -47,7 +50,7 @@ async def _all(client: JiraClient, path: str, priority: Priority) -> list[Row]:
         if isinstance(total, int) and len(found) >= total:
             return list(found.values())
         if len(found) == known or len(found) > _MOST:
-            raise Unreachable(f"the pages of {path} end before their end", source=client.config.name)
+            raise _Broken
 
 
 def _held(row: Any) -> tuple[list[Row], int]:

@@ -37,29 +37,14 @@ class Answers:
         on: date,
     ) -> Answer:
         """The answer for an item that goes by these names, in a state that began ``at`` (microseconds), on a day."""
-        if rules.name(item.source, names):
-            return self._asked(rules, item, state, lineage, chain, at, on)
-        alike = (
-            rules, on, item.source, item.kind, state.container, state.type, state.labels, state.components,
-            state.milestones, state.team, repr(state.fields) if state.fields else "", lineage, chain,
-        )  # fmt: skip
-        found = self._known.get(alike)
-        if found is None:
-            found = self._asked(rules, item, state, lineage, chain, at, on)
-            if not found.described:
-                self._known[alike] = found
-        return found
-
-    def _asked(
-        self,
-        rules: Rules,
-        item: WorkItem,
-        state: Snapshot,
-        lineage: tuple[AncestorNames, ...],
-        chain: tuple[Inherited, ...],
-        at: int,
-        on: date,
-    ) -> Answer:
+        alike = None  # an item that rules name is like no other
+        if not rules.name(item.source, names):
+            alike = (
+                rules, on, item.source, item.kind, state.container, state.type, state.labels, state.components,
+                state.milestones, state.team, repr(state.fields) if state.fields else "", lineage, chain,
+            )  # fmt: skip
+            if (known := self._known.get(alike)) is not None:
+                return known
         more = Described(item, state, at)
         facts = Facts(
             uid=item.uid,
@@ -78,4 +63,7 @@ class Answers:
             more=more,
         )
         own = rules.own(facts, on)
-        return Answer(own, inherit(own, chain), more.asked)
+        found = Answer(own, inherit(own, chain), more.asked)
+        if alike is not None and not found.described:
+            self._known[alike] = found
+        return found

@@ -5,13 +5,16 @@ from datetime import datetime, timedelta
 from functools import partial
 
 import msgspec
+import structlog
 from sqlalchemy import select
 
-from connectors.base import Connector, Container, Skippable
+from connectors.base import AuthenticationFailed, Connector, ConnectorError, Container, RateLimited
 from services.storage import tables
 from services.storage.database import Database
 from services.storage.outages import despite_outages
 from services.storage.unit_of_work import UnitOfWork
+
+log = structlog.get_logger(__name__)
 
 #: The lists are read this often; a rename is found within that time.
 PERIOD = timedelta(hours=1)
@@ -50,8 +53,11 @@ class Dimensions:
             return False
         try:
             names = dict(await self._connector.names(container))
-        except Skippable:
-            names = known[0] if known is not None else {}  # not to be read by us: asked for again after a while
+        except (RateLimited, AuthenticationFailed):
+            raise
+        except ConnectorError as error:  # worth no failed pass: asked for again after a while
+            log.warning("dimensions.unread", source=self._connector.source, container=container.key, error=str(error))
+            names = known[0] if known is not None else {}
         gone = renamed(known[0], names) if known is not None else set()
         again = bool(gone) and await despite_outages(partial(self._held, container, gone), who=self._who)
         await despite_outages(partial(self._store, container, names, again=again), who=self._who)

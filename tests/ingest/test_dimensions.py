@@ -142,11 +142,12 @@ async def test_a_renamed_component(jira: Reader) -> None:
     await jira.connector.close()
 
 
-async def test_lists_that_cannot_be_read_are_no_rename(reader: Reader) -> None:
-    """A refusal says nothing of names, and stops no pass; once it is over, what was renamed meanwhile is found."""
+@pytest.mark.parametrize("status", [403, 404, 502, 200])
+async def test_lists_that_cannot_be_read_are_no_rename(reader: Reader, status: int) -> None:
+    """A failure says nothing of names, and stops no pass; once it is over, what was renamed meanwhile is found."""
     items = reader.trackers.fill(reader.here, 2)
     await reader.sync_well()
-    reader.trackers.faults.add(Fault(when="labels|/resolution", kind="answer", status=403, body=b"{}", times=None))
+    reader.trackers.faults.add(Fault(when="labels|/resolution", kind="answer", status=status, body=b"{}", times=None))
     an_hour_later(reader)
     await reader.sync_well()
     reader.trackers.faults.clear()

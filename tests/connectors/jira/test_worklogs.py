@@ -71,12 +71,21 @@ async def test_more_worklogs_than_stand_in_the_issue_are_asked_for(site: Site, f
         assert len([one for one in site.faults.asked if one.path.endswith("/worklog")]) == 1
 
 
-@pytest.mark.parametrize("status", [403, 404])
-async def test_worklogs_that_may_not_be_read_leave_the_changelog(
-    site: Site, connector: JiraConnector, status: int
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status": 403, "body": b"{}"},
+        {"status": 404, "body": b"{}"},
+        {"body": b'{"total": 30, "worklogs": []}'},
+        {"body": b'{"worklogs": [{"id": "1"}]}'},
+    ],
+)
+async def test_worklogs_that_cannot_be_read_leave_the_changelog(
+    site: Site, connector: JiraConnector, answer: dict[str, Any]
 ) -> None:
+    """Refused, or a list that never comes to its end: that one issue is dated by its changelog."""
     item, _ = logged(site, tuple(range(1, 31)))
-    site.faults.add(Fault(when=WORKLOGS, kind="answer", status=status, body=b"{}", times=None))
+    site.faults.add(Fault(when=WORKLOGS, kind="answer", times=None, **answer))
     found = await told(site, connector, item)
     assert [after for _, _, after in steps(found)] == [number * HOUR for number in range(1, 31)]
     assert {at.date() for at, _, _ in steps(found)} == {site.world.now.date()}
