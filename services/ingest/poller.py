@@ -177,19 +177,26 @@ async def _read_all(run: _Pass, containers: list[Container], counter: Counter) -
 async def _read(run: _Pass, container: Container, counter: Counter) -> None:
     who = f"source {run.connector.source}"
     before = await counter.known(container)
-    await Dimensions(run.database, run.connector).follow(container)
-    found = await despite_outages(partial(_checkpoint, run.database, run.connector.source, container), who=who)
-    checkpoint = None if run.full or found is None else found.content
-    polling = checkpoint is not None and found is not None and found.complete_at is not None
-    seen, total = 0, None
-    async for page in run.connector.read(container, checkpoint):
-        applied = await despite_outages(partial(_store, run, container, page), who=who)
-        run.summary = run.summary.with_page(applied)
-        if polling:
-            run.summary = replace(run.summary, polled=run.summary.polled + applied.changed)
-        run.gaps.extend(page.gaps)
-        seen, total = seen + applied.seen, page.total if page.total is not None else total
-        run.on_progress(SyncProgress(run.connector.source, container.key, seen, total))
+    naming = asyncio.create_task(Dimensions(run.database, run.connector).follow(container))
+    try:
+        if before is not None:  # else there is nothing yet that could be read again for it
+            await naming
+        found = await despite_outages(partial(_checkpoint, run.database, run.connector.source, container), who=who)
+        checkpoint = None if run.full or found is None else found.content
+        polling = checkpoint is not None and found is not None and found.complete_at is not None
+        seen, total = 0, None
+        async for page in run.connector.read(container, checkpoint):
+            applied = await despite_outages(partial(_store, run, container, page), who=who)
+            run.summary = run.summary.with_page(applied)
+            if polling:
+                run.summary = replace(run.summary, polled=run.summary.polled + applied.changed)
+            run.gaps.extend(page.gaps)
+            seen, total = seen + applied.seen, page.total if page.total is not None else total
+            run.on_progress(SyncProgress(run.connector.source, container.key, seen, total))
+            await naming  # the first page holds no items: none is read before its names are
+    finally:
+        naming.cancel()
+        await asyncio.gather(naming, return_exceptions=True)
     try:
         counted = await counter.after_pass(container, before, full=run.full or (run.count and before is not None))
     except Spared:
