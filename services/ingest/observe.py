@@ -89,7 +89,7 @@ def observed(
         return seen
     told, seen = seen, _as_it_was(before, seen)
     apart = now is not None and seen.updated_at == before.updated_at
-    remapped = before.status == seen.status and before.status_category != seen.status_category
+    remapped = _has_categories(seen) and before.status == seen.status and before.status_category != seen.status_category
     ours = [change for change in before.history if change.id.startswith(SEEN)]
     theirs = {change.id for change in before.history}
     at = max(seen.updated_at, before.updated_at)
@@ -126,8 +126,15 @@ def observed(
     )
 
 
+def _has_categories(item: WorkItem) -> bool:
+    """Whether an administrator may map its status to another category: Jira's, whose keys have no ``#``."""
+    return "#" not in item.key
+
+
 def _as_it_was(before: WorkItem, seen: WorkItem) -> WorkItem:
     """The item as seen, its past statuses of the categories that they had when we first read of them."""
+    if not _has_categories(seen):
+        return seen
     known = {
         change.id: (change.before_category, change.after_category) for change in before.history
         if change.field == "status" and not change.id.startswith(SEEN)
