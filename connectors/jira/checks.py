@@ -3,7 +3,8 @@
 API facts: Jira Cloud platform, "Permissions resource" and "Scopes for OAuth 2.0 (3LO) and scoped API tokens".
 """
 
-from collections.abc import Awaitable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from connectors.ahead import together
@@ -67,24 +68,26 @@ async def _unreadable(reader: "JiraConnector", found: Discovery) -> list[Check]:
     lines: list[Coroutine[Any, Any, Check | None]] = []
     live = [one for one in found.containers if one.state == "live"]
     for place, container in enumerate(live):
-        issues = reader.flavour.count(jql.window(container.id, None, None), Priority.POLL)
+        issues = partial(reader.flavour.count, jql.window(container.id, None, None), Priority.POLL)
         browse = _BROWSE.format(key=container.key)
         lines.append(_probed(reader, container, "issues", issues, browse))
         if place < _WHOLE:
-            boards = reader.client.get("agile/1.0/board", {"projectKeyOrId": container.id, "maxResults": 1})
-            lines.append(_probed(reader, container, "versions", reader.flavour.versions(container), browse))
-            lines.append(_probed(reader, container, "components and statuses", reader.names(container), browse))
+            boards = partial(reader.client.get, "agile/1.0/board", {"projectKeyOrId": container.id, "maxResults": 1})
+            lines.append(_probed(reader, container, "versions", partial(reader.flavour.versions, container), browse))
+            lines.append(
+                _probed(reader, container, "components and statuses", partial(reader.names, container), browse)
+            )
             lines += [_probed(reader, container, "sprints", boards, _SPRINTS)] if reader.has_sprints else []
     told: list[Check | None] = await together(lines)
     return [line for line in told if line is not None]
 
 
 async def _probed(
-    reader: "JiraConnector", container: Container, what: str, asked: Awaitable[Any], fix: str
+    reader: "JiraConnector", container: Container, what: str, asked: Callable[[], Awaitable[Any]], fix: str
 ) -> Check | None:
     name = f"{reader.source}: {what} of {container.key}"
     try:
-        await asked
+        await asked()
     except (Refused, AuthenticationFailed, Skippable) as error:
         return Check(name=name, ok=False, detail=str(error), fix=fix, exit_code=1)
     except ConnectorError as error:

@@ -112,9 +112,11 @@ class JiraConnector:
         _, self._site = await both(self.account.same(first=True), self._ask_of_site())
 
     async def _ask_of_site(self) -> Site:
-        fields, statuses = await together(
-            [seeing(self.client.get(f"api/2/{what}", shape=list), self.source) for what in ("field", "status")]
-        )
+        async def list_of(what: str) -> list[Any]:
+            found: list[Any] = await seeing(self.client.get(f"api/2/{what}", shape=list), self.source)
+            return found
+
+        fields, statuses = await together([list_of("field"), list_of("status")])
         found, missing = site(
             self.source,
             self.config.url,
