@@ -1,6 +1,6 @@
 """A Jira site, read completely: windows of creation in parallel for the past, keyset polls for the present."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from typing import Any
@@ -148,9 +148,9 @@ class JiraConnector:
         try:
             if self._site is None:
                 await self.prepare()
-            (started, milestones), total = await both(
-                both(self.account.now(), self._milestones(container)), self._total(container, state)
-            )
+            asked: list[Coroutine[Any, Any, Any]]
+            asked = [self.account.now(), self._milestones(container), self._total(container, state)]
+            started, milestones, total = await together(asked)
             yield Page(container=container.key, milestones=tuple(milestones), checkpoint=progress.encoded(state))
             reading = (
                 backfill(self, container, state, started, total)
