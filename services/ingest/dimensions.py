@@ -8,7 +8,7 @@ import msgspec
 import structlog
 from sqlalchemy import select
 
-from connectors.base import AuthenticationFailed, Connector, ConnectorError, Container, RateLimited
+from connectors.base import AuthenticationFailed, Connector, ConnectorError, Container, RateLimited, Skippable
 from services.storage import tables
 from services.storage.database import Database
 from services.storage.outages import despite_outages
@@ -55,7 +55,10 @@ class Dimensions:
             names = dict(await self._connector.names(container))
         except (RateLimited, AuthenticationFailed):
             raise
-        except ConnectorError as error:  # worth no failed pass: asked for again after a while
+        except ConnectorError as error:
+            if known is None and not isinstance(error, Skippable):
+                raise  # what is read before its names are known could not be told from what is renamed later
+            # else worth no failed pass: asked for again after a while
             log.warning("dimensions.unread", source=self._connector.source, container=container.key, error=str(error))
             names = known[0] if known is not None else {}
         gone = renamed(known[0], names) if known is not None else set()

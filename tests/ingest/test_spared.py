@@ -25,7 +25,7 @@ async def test_a_new_repository_leaves_a_tenth_of_the_hour(trackers: Trackers, c
     summary = await reader.sync()
     assert isinstance(summary.error, Spared)
     used = trackers.github.accounts.own.used
-    assert HOURLY * 0.85 <= used <= HOURLY * 0.95
+    assert HOURLY * 0.85 <= used <= HOURLY * 0.9 + 4  # what is in flight in the lanes is let through
     trackers.later(minutes=1)
     trackers.world.edit(first, title="Changed while the past waits")
     summary = await reader.sync()
@@ -36,7 +36,7 @@ async def test_a_new_repository_leaves_a_tenth_of_the_hour(trackers: Trackers, c
     assert row.waits_until is not None
     assert row.last_complete_at == trackers.world.now
     errors = []
-    for _ in range(3):
+    for _ in range(8):
         trackers.clock.at += 3600
         trackers.later(hours=1)
         errors.append((await reader.sync()).error)
